@@ -1,0 +1,23 @@
+// The list of those who wait for one object: FIFO, under a spin lock. What may stand in it is
+// defined by the wait primitive (src/sched/wait.hpp).
+#pragma once
+
+#include "skein/detail/atomic.hpp"
+
+namespace skein::inline SKEIN_ABI::detail {
+
+struct wait_node;
+
+// wait_list: intrusive doubly linked list; the lock that guards it belongs to its owner.
+struct wait_list {
+  wait_node* head = nullptr;
+  wait_node* tail = nullptr;
+  bool empty() const noexcept { return head == nullptr; }
+};
+
+struct wait_queue {
+  spin_lock lock;
+  wait_list list;
+};
+
+}  // namespace skein::inline SKEIN_ABI::detail

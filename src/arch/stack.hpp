@@ -1,0 +1,95 @@
+// Stacks: address space reserved by the region, memory only where touched.
+//
+// A class of stacks is 2^k bytes of address space, guard included; the smallest class has its guard
+// beside it. Each class reserves one region, so a million stacks are one mapping. The lowest
+// 64 KiB of a stack are its guard:
+//
+//   low                                              top - colour
+//   | guard 64 KiB | ................ stack ..........| colour |
+//
+// guard_mode    who has it
+//   markers     every stack: MADV_GUARD_INSTALL (Linux 6.13) leaves the mapping whole
+//   mprotect    the first `budget` stacks, each of which costs two mappings; the rest carry a
+//               canary, checked at every park
+//
+// A stack record is touched by its owner only: the goroutine's worker, a processor's cache, or the
+// pool under its lock.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "arch/context.hpp"
+#include "skein/detail/atomic.hpp"
+
+namespace skein::inline SKEIN_ABI::arch {
+
+inline constexpr std::size_t guard_bytes = 64 * 1024;
+inline constexpr int stack_classes = 8;  // 64 KiB << class
+
+struct stack {
+  stack* next;  // in a cache or the pool
+  char* low;
+  std::uint8_t cls;
+  bool guarded;
+  std::uint16_t colour;  // bytes below the end where the first frame begins
+#if defined(SKEIN_TSAN_FIBERS)
+  void* fiber;
+#endif
+
+  char* end() const noexcept;
+  char* top() const noexcept { return end() - colour; }
+  char* limit() const noexcept { return low + guard_bytes; }
+  std::size_t usable() const noexcept { return static_cast<std::size_t>(end() - limit()); }
+};
+
+// class_for() is the class that reserves at least `bytes`, or -1 above 8 MiB.
+int class_for(std::size_t bytes) noexcept;
+constexpr std::size_t class_bytes(int cls) noexcept { return (std::size_t{64} * 1024) << cls; }
+
+enum class guard_mode : std::uint8_t { markers, mprotect };
+
+// stack_pool: the stacks of one runtime. All members may be called from any thread.
+class stack_pool {
+ public:
+  stack_pool() noexcept;
+  ~stack_pool();
+  stack_pool(const stack_pool&) = delete;
+  stack_pool& operator=(const stack_pool&) = delete;
+
+  // take() gives up to n stacks of a class, linked by next; null when address space or memory is
+  // out. put() takes a list back.
+  stack* take(int cls, int n) noexcept;
+  void put(int cls, stack* list) noexcept;
+
+  // find() is the stack that owns an address, or null. For the fault handler: takes no lock, so it
+  // may miss a region that is being made at that moment.
+  const stack* find(const void* address) const noexcept;
+  guard_mode mode() const noexcept { return mode_; }
+
+ private:
+  struct region {
+    char* base = nullptr;
+    stack* records = nullptr;
+    std::size_t slots = 0;
+    std::size_t used = 0;
+    region* next = nullptr;
+  };
+  struct size_class {
+    detail::spin_lock lock;
+    stack* free = nullptr;
+    detail::atomic<region*> regions{nullptr};
+  };
+
+  bool grow(size_class& c, int cls) noexcept;
+  void make(stack& s, region& r, int cls) noexcept;
+
+  size_class classes_[stack_classes];
+  guard_mode mode_;
+  detail::atomic<std::int64_t> budget_;
+};
+
+// canary_intact() checks a stack that has no guard.
+bool canary_intact(const stack& s) noexcept;
+
+}  // namespace skein::inline SKEIN_ABI::arch

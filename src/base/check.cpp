@@ -1,0 +1,51 @@
+#include "base/check.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+namespace skein::inline SKEIN_ABI::base {
+
+text& text::operator<<(const char* s) noexcept {
+  const std::size_t n = std::min(std::strlen(s), sizeof buf_ - len_);
+  std::memcpy(buf_ + len_, s, n);
+  len_ += n;
+  return *this;
+}
+
+text& text::operator<<(std::uint64_t n) noexcept {
+  char digits[21];
+  char* p = digits + sizeof digits;
+  *--p = 0;
+  do *--p = static_cast<char>('0' + n % 10);
+  while ((n /= 10) != 0);
+  return *this << static_cast<const char*>(p);
+}
+
+text& text::operator<<(const void* v) noexcept {
+  char hex[19];
+  char* p = hex + sizeof hex;
+  *--p = 0;
+  auto n = reinterpret_cast<std::uintptr_t>(v);
+  do *--p = "0123456789abcdef"[n % 16];
+  while ((n /= 16) != 0);
+  return *this << "0x" << static_cast<const char*>(p);
+}
+
+void text::print() const noexcept {
+  std::size_t done = 0;
+  while (done < len_) {
+    const ssize_t n = ::write(STDERR_FILENO, buf_ + done, len_ - done);
+    if (n <= 0) return;
+    done += static_cast<std::size_t>(n);
+  }
+}
+
+void fatal(const char* what) noexcept {
+  (text() << "skein: fatal: " << what << "\n").print();
+  std::abort();
+}
+
+}  // namespace skein::inline SKEIN_ABI::base

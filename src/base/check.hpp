@@ -1,0 +1,35 @@
+// Fatal ends. Constant text, no allocation, so they work when nothing else does.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "skein/detail/config.hpp"
+
+namespace skein::inline SKEIN_ABI::base {
+
+// text builds one line on the stack for stderr; what does not fit is cut.
+class text {
+ public:
+  text& operator<<(const char* s) noexcept;
+  text& operator<<(std::uint64_t n) noexcept;
+  text& operator<<(const void* p) noexcept;
+  void print() const noexcept;  // one write to stderr
+  std::string_view view() const noexcept { return {buf_, len_}; }
+
+ private:
+  char buf_[768];
+  std::size_t len_ = 0;
+};
+
+// fatal() prints "skein: fatal: <what>" and aborts.
+[[noreturn]] void fatal(const char* what) noexcept;
+
+}  // namespace skein::inline SKEIN_ABI::base
+
+// SKEIN_CHECK stands for an invariant of the runtime; its failure is corruption.
+#define SKEIN_CHECK(cond) \
+  do {                    \
+    if (!(cond)) [[unlikely]] ::skein::base::fatal("internal check failed: " #cond); \
+  } while (0)

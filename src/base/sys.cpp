@@ -1,0 +1,151 @@
+#include "base/sys.hpp"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <new>
+
+namespace skein::inline SKEIN_ABI {
+namespace sys {
+namespace {
+
+detail::atomic<fault_hook> hook{nullptr};
+
+int fault(call c) noexcept {
+  const fault_hook h = hook.load(std::memory_order_relaxed);
+  return h == nullptr ? 0 : h(c);
+}
+
+long result(long r) noexcept { return r < 0 ? -errno : r; }
+
+}  // namespace
+
+void set_fault_hook(fault_hook h) noexcept { hook.store(h, std::memory_order_relaxed); }
+
+void* map(std::size_t bytes) noexcept {
+  if (fault(call::mmap) != 0) return nullptr;
+  void* p = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return p == MAP_FAILED ? nullptr : p;
+}
+
+void unmap(void* p, std::size_t bytes) noexcept { ::munmap(p, bytes); }
+
+int advise(void* p, std::size_t bytes, int advice) noexcept {
+  if (const int e = fault(call::madvise)) return -e;
+  return static_cast<int>(result(::madvise(p, bytes, advice)));
+}
+
+int protect_none(void* p, std::size_t bytes) noexcept {
+  if (const int e = fault(call::mprotect)) return -e;
+  return static_cast<int>(result(::mprotect(p, bytes, PROT_NONE)));
+}
+
+int futex_wait(detail::atomic<std::uint32_t>& word, std::uint32_t expected, const timespec* abs_monotonic) noexcept {
+  if (const int e = fault(call::futex)) return -e;
+  return static_cast<int>(result(::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, expected,
+                                           abs_monotonic, nullptr, FUTEX_BITSET_MATCH_ANY)));
+}
+
+int futex_wake(detail::atomic<std::uint32_t>& word, int n) noexcept {
+  return static_cast<int>(result(::syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, n, nullptr, nullptr, 0)));
+}
+
+int membarrier(int command) noexcept {
+  if (const int e = fault(call::membarrier)) return -e;
+  return static_cast<int>(result(::syscall(SYS_membarrier, command, 0, 0)));
+}
+
+int thread_create(pthread_t* t, const pthread_attr_t* a, void* (*f)(void*), void* arg) noexcept {
+  if (const int e = fault(call::thread_create)) return -e;
+  return -::pthread_create(t, a, f, arg);
+}
+
+int epoll_create() noexcept {
+  if (const int e = fault(call::epoll_create)) return -e;
+  return static_cast<int>(result(::epoll_create1(EPOLL_CLOEXEC)));
+}
+
+int epoll_ctl(int ep, int op, int fd, epoll_event* ev) noexcept {
+  if (const int e = fault(call::epoll_ctl)) return -e;
+  return static_cast<int>(result(::epoll_ctl(ep, op, fd, ev)));
+}
+
+int epoll_wait(int ep, epoll_event* events, int n, std::int64_t timeout_ns) noexcept {
+  if (const int e = fault(call::epoll_wait)) return -e;
+#if defined(SYS_epoll_pwait2)
+  static detail::atomic<bool> precise{true};
+  if (timeout_ns > 0 && precise.load(std::memory_order_relaxed)) {
+    timespec ts{static_cast<time_t>(timeout_ns / 1'000'000'000), static_cast<long>(timeout_ns % 1'000'000'000)};
+    const long r = result(::syscall(SYS_epoll_pwait2, ep, events, n, &ts, nullptr, 0));
+    if (r != -ENOSYS) return static_cast<int>(r);
+    precise.store(false, std::memory_order_relaxed);
+  }
+#endif
+  // Rounded up: waking early would only spin until the timer is due.
+  const std::int64_t ms = timeout_ns <= 0 ? timeout_ns : (timeout_ns + 999'999) / 1'000'000;
+  return static_cast<int>(result(::epoll_wait(ep, events, n, ms < 0 ? -1 : static_cast<int>(ms > 86'400'000 ? 86'400'000 : ms))));
+}
+
+int event_fd() noexcept {
+  if (const int e = fault(call::eventfd)) return -e;
+  return static_cast<int>(result(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
+}
+
+long read(int fd, void* p, std::size_t n) noexcept {
+  if (const int e = fault(call::read)) return -e;
+  return result(::read(fd, p, n));
+}
+
+long write(int fd, const void* p, std::size_t n) noexcept {
+  if (const int e = fault(call::write)) return -e;
+  return result(::write(fd, p, n));
+}
+
+void close(int fd) noexcept { ::close(fd); }
+
+std::int64_t monotonic_ns() noexcept {
+  timespec ts;
+  ::clock_gettime(CLOCK_MONOTONIC, &ts);
+  return static_cast<std::int64_t>(ts.tv_sec) * 1'000'000'000 + ts.tv_nsec;
+}
+
+void* allocate(std::size_t bytes, std::size_t align) {
+  if (fault(call::allocate) != 0) throw std::bad_alloc();
+  if (align > __STDCPP_DEFAULT_NEW_ALIGNMENT__) return ::operator new(bytes, std::align_val_t(align));
+  return ::operator new(bytes);
+}
+
+void deallocate(void* p, std::size_t bytes, std::size_t align) noexcept {
+  if (align > __STDCPP_DEFAULT_NEW_ALIGNMENT__)
+    ::operator delete(p, bytes, std::align_val_t(align));
+  else
+    ::operator delete(p, bytes);
+}
+
+}  // namespace sys
+
+namespace detail {
+
+void spin_lock::lock_slow() noexcept {
+  for (int i = 0; i < 100; ++i) {
+    cpu_relax();
+    if (try_lock()) return;
+  }
+  for (int i = 0; i < 4; ++i) {
+    ::sched_yield();
+    if (try_lock()) return;
+  }
+  for (long ns = 20'000;; ns = ns < 1'000'000 ? ns * 2 : ns) {
+    const timespec ts{0, ns};
+    ::nanosleep(&ts, nullptr);
+    if (try_lock()) return;
+  }
+}
+
+}  // namespace detail
+}  // namespace skein::inline SKEIN_ABI

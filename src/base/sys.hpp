@@ -1,0 +1,47 @@
+// The seam for system calls and allocations: the runtime makes none except through here, so a test
+// can make the n-th one fail.
+#pragma once
+
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <time.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "skein/detail/atomic.hpp"
+
+namespace skein::inline SKEIN_ABI::sys {
+
+enum class call : std::uint8_t {
+  allocate, mmap, madvise, mprotect, futex, membarrier, thread_create,
+  epoll_create, epoll_ctl, epoll_wait, eventfd, read, write, count
+};
+
+// fault_hook is asked before each call and returns the errno to fail with, or 0 to go on.
+using fault_hook = int (*)(call) noexcept;
+void set_fault_hook(fault_hook h) noexcept;
+
+// These return what the system call returns, or -errno.
+void* map(std::size_t bytes) noexcept;  // reserved, readable, writable; null on failure
+void unmap(void* p, std::size_t bytes) noexcept;
+int advise(void* p, std::size_t bytes, int advice) noexcept;
+int protect_none(void* p, std::size_t bytes) noexcept;
+int futex_wait(detail::atomic<std::uint32_t>& word, std::uint32_t expected, const timespec* abs_monotonic) noexcept;
+int futex_wake(detail::atomic<std::uint32_t>& word, int n) noexcept;
+int membarrier(int command) noexcept;
+int thread_create(pthread_t* t, const pthread_attr_t* a, void* (*f)(void*), void* arg) noexcept;
+int epoll_create() noexcept;
+int epoll_ctl(int ep, int op, int fd, epoll_event* e) noexcept;
+int epoll_wait(int ep, epoll_event* events, int n, std::int64_t timeout_ns) noexcept;  // < 0: for ever
+int event_fd() noexcept;
+long read(int fd, void* p, std::size_t n) noexcept;
+long write(int fd, const void* p, std::size_t n) noexcept;
+void close(int fd) noexcept;
+std::int64_t monotonic_ns() noexcept;
+
+// allocate() throws std::bad_alloc.
+void* allocate(std::size_t bytes, std::size_t align);
+void deallocate(void* p, std::size_t bytes, std::size_t align) noexcept;
+
+}  // namespace skein::inline SKEIN_ABI::sys

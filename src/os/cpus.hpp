@@ -1,0 +1,16 @@
+// How many CPUs this process may use.
+#pragma once
+
+#include "skein/detail/config.hpp"
+
+namespace skein::inline SKEIN_ABI::os {
+
+// allowed_cpus() is the size of the affinity mask; quota_cpus() that mask capped by the CPU quota of
+// the process's cgroup (v2 or v1), rounded up, at least 1.
+int allowed_cpus() noexcept;
+int quota_cpus() noexcept;
+
+// parse_procs() reads a processor count; 0 for anything but a decimal number from 1 to `most`.
+int parse_procs(const char* text, int most) noexcept;
+
+}  // namespace skein::inline SKEIN_ABI::os

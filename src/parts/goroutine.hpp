@@ -1,0 +1,123 @@
+// G: a goroutine, and the slab it comes from.
+//
+// field      written by
+//   next     the owner of the list the goroutine stands in: a run queue, a free list, a wake list
+//   hold     the worker that runs it sets `on_cpu`; the context that runs after it on that worker
+//            clears it with release, once the registers are saved. Whoever takes the goroutine from
+//            a queue reads it with acquire and does not switch to it while it is set. `locked`
+//            belongs to the goroutine itself.
+//   status   whoever runs, parks, makes or frees it; read by dumps, a hint
+//   waiting  the goroutine itself, before it publishes a wait; read at shutdown and by dumps
+//   the rest whoever owns the goroutine: its maker, then the worker that runs it
+//
+// An unstarted goroutine touches its first cache line only: it has no stack, its closure stands in
+// the line itself. Slabs are never given back while their runtime lives, so a stale pointer always
+// points to some goroutine.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "arch/context.hpp"
+#include "arch/stack.hpp"
+#include "skein/detail/atomic.hpp"
+#include "skein/detail/launch.hpp"
+
+namespace skein::inline SKEIN_ABI {
+namespace sched {
+struct waiter;
+struct worker;
+}  // namespace sched
+
+namespace detail {
+
+struct runtime_state;
+
+// What a goroutine is doing; from chan_send on it is parked for that reason.
+enum class status : std::uint8_t {
+  free, runnable, running, ended,
+  chan_send, chan_recv, select, select_nothing, nil_chan, sleep, wait_group, mutex, once, join, fd, run, semaphore
+};
+const char* name(status s) noexcept;
+
+struct alignas(64) goroutine {
+  static constexpr std::uint8_t on_cpu = 1;
+  static constexpr std::uint8_t locked = 2;
+
+  goroutine* next;
+  closure_fn run;
+  const void* site;  // where go() was called
+  void* heap_closure;  // null: the closure stands in `closure`
+  alignas(16) std::byte closure[inline_closure];
+
+  arch::context ctx;
+  arch::stack* stk;  // null until it runs
+  atomic<std::uint8_t> hold;
+  atomic<status> state;
+  std::uint8_t stack_class;
+  std::uint8_t lock_depth;  // of lock_os_thread
+  std::uint32_t epoch;      // how often the slot was used, for the numbers in dumps
+  sched::waiter* waiting;
+  sched::worker* locked_to;
+
+  void* closure_data() noexcept { return heap_closure != nullptr ? heap_closure : closure; }
+};
+#if !defined(SKEIN_SEES_ASAN) && !defined(SKEIN_TSAN_FIBERS)
+static_assert(sizeof(goroutine) == 128);
+#endif
+
+// goroutine_slab: the goroutines of one runtime, in chunks whose first slot is a header; the header
+// of any goroutine is found by its address.
+class goroutine_slab {
+ public:
+  static constexpr std::size_t chunk_bytes = 64 * 1024;
+  static constexpr std::size_t per_chunk = chunk_bytes / sizeof(goroutine) - 1;
+
+  explicit goroutine_slab(runtime_state* owner) noexcept : owner_(owner) {}
+  ~goroutine_slab();
+  goroutine_slab(const goroutine_slab&) = delete;
+  goroutine_slab& operator=(const goroutine_slab&) = delete;
+
+  // take() gives n goroutines linked by next; when memory is out fewer, down to none (null), and n
+  // says how many. put() takes a list back. Thread-safe.
+  goroutine* take(int& n) noexcept;
+  void put(goroutine* first, goroutine* last) noexcept;
+
+  // for_each() visits every goroutine that was ever used. New ones may be missed.
+  template <class F> void for_each(F f) {
+    for (chunk* c = chunks_.load(std::memory_order_acquire); c != nullptr; c = c->next)
+      for (std::size_t i = 0; i < per_chunk; ++i) f(c->slots()[i], c->first + i);
+  }
+
+  static runtime_state* owner_of(const goroutine* g) noexcept {
+    return reinterpret_cast<const chunk*>(reinterpret_cast<std::uintptr_t>(g) & ~(chunk_bytes - 1))->owner;
+  }
+
+ private:
+  struct chunk {
+    runtime_state* owner;
+    chunk* next;
+    std::size_t first;  // number of the first goroutine in it
+    goroutine* slots() noexcept { return reinterpret_cast<goroutine*>(this) + 1; }
+  };
+  static_assert(sizeof(chunk) <= sizeof(goroutine));
+  struct block {
+    void* base;
+    block* next;
+  };
+
+  bool grow() noexcept;
+
+  runtime_state* owner_;
+  spin_lock lock_;
+  goroutine* free_ = nullptr;
+  atomic<chunk*> chunks_{nullptr};
+  std::size_t made_ = 0;
+  std::size_t chunk_used_ = per_chunk;
+  char* spare_ = nullptr;  // chunks cut from the last block
+  char* spare_end_ = nullptr;
+  block* blocks_ = nullptr;
+};
+
+}  // namespace detail
+}  // namespace skein::inline SKEIN_ABI

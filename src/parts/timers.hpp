@@ -1,0 +1,79 @@
+// Timers: a heap of deadlines below the scheduler. What is due fires under the heap's lock and may
+// only claim waits and collect goroutines; the caller makes them ready afterwards.
+//
+// A timer belongs to one heap from add() to remove() or its firing. `place` and `home` are written
+// under that heap's lock; after remove() has returned, no firing of the timer is under way.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+#include "parts/run_queue.hpp"
+#include "skein/detail/atomic.hpp"
+
+namespace skein::inline SKEIN_ABI::detail {
+
+inline constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
+
+class timers;
+
+struct timer {
+  static constexpr std::size_t nowhere = ~std::size_t{0};
+
+  // fire() is called under the heap's lock when the timer is due; it has been taken out. It returns
+  // the time at which it wants to fire next, or `never`.
+  std::int64_t (*fire)(timer* self, std::int64_t now, goroutine_list& ready) noexcept;
+  std::int64_t when = 0;
+  atomic<timers*> home{nullptr};  // null: in no heap
+  std::size_t place = nowhere;
+};
+
+class timers {
+ public:
+  timers() noexcept = default;
+  ~timers();
+  timers(const timers&) = delete;
+  timers& operator=(const timers&) = delete;
+
+  // add() throws std::bad_alloc, leaving everything as it was. Returns true if t is now the first.
+  bool add(timer* t, std::int64_t when);
+  // remove() returns true if t was still in the heap.
+  bool remove(timer* t) noexcept;
+  // run() fires what is due and returns how many fired.
+  std::size_t run(std::int64_t now, goroutine_list& ready) noexcept;
+
+  // next() is the earliest deadline, or never; the idle protocol orders it (src/sched/idle.cpp).
+  std::int64_t next() const noexcept { return next_.load(std::memory_order_acquire); }
+  std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
+
+ private:
+  // The deadline stands beside the pointer, so that sifting reads the array alone.
+  struct entry {
+    std::int64_t when;
+    timer* t;
+  };
+  static constexpr std::size_t arity = 4;
+
+  void reserve();
+  void put(std::size_t i, entry e) noexcept {
+    heap_[i] = e;
+    e.t->place = i;
+  }
+  void sift_up(std::size_t i, entry e) noexcept;
+  void sift_down(std::size_t i, entry e) noexcept;
+  void take_out(std::size_t i) noexcept;
+  void publish() noexcept {
+    next_.store(count_ == 0 ? never : heap_[0].when, std::memory_order_release);
+    size_.store(count_, std::memory_order_relaxed);
+  }
+
+  spin_lock lock_;
+  entry* heap_ = nullptr;
+  std::size_t count_ = 0;
+  std::size_t capacity_ = 0;
+  atomic<std::int64_t> next_{never};
+  atomic<std::size_t> size_{0};
+};
+
+}  // namespace skein::inline SKEIN_ABI::detail

@@ -1,0 +1,144 @@
+#include "prim/limits.hpp"
+
+#include <errno.h>
+
+namespace skein::inline SKEIN_ABI {
+namespace prim {
+
+bool limit_guard::over(const limit& l, chan_status& why) {
+  if (l.ctx != nullptr) {
+    detail::chan_core* done = detail::context_done_core(l.ctx);
+    if (done != nullptr) {
+      done->lock.lock();
+      const bool ended = done->closed;
+      if (ended) arch::edge_acquire(done);
+      done->lock.unlock();
+      if (ended) {
+        why = chan_status::canceled;
+        return true;
+      }
+    }
+  }
+  if (!l.wait) {
+    why = chan_status::would_block;
+    return true;
+  }
+  if (l.has_deadline && l.deadline.time_since_epoch().count() <= sched::current_ns()) {
+    why = chan_status::timeout;
+    return true;
+  }
+  return false;
+}
+
+std::int64_t limit_guard::fire(detail::timer* t, std::int64_t, goroutine_list& ready) noexcept {
+  waiter* w = static_cast<deadline_timer*>(t)->who;
+  if (w->try_claim(timeout_index)) sched::collect(w, ready);
+  return detail::never;
+}
+
+void limit_guard::arm() {
+  if (l_.ctx != nullptr) done_ = detail::context_done_core(l_.ctx);
+  if (l_.has_deadline && w_.g != nullptr) {
+    timer_.fire = &fire;
+    timer_.who = &w_;
+    const std::int64_t when = l_.deadline.time_since_epoch().count();
+    detail::runtime_state* rt = sched::runtime_of(w_.g);
+    heap_ = &sched::heap_for(sched::current());
+    w_.deadline = &timer_;
+    if (heap_->add(&timer_, when)) sched::note_deadline(rt, when);
+  }
+  if (done_ != nullptr) {
+    node_ = {nullptr, nullptr, &w_, nullptr, &done_->lock, &done_->receivers, cancel_index, true, false, false};
+    w_.context = &node_;
+    done_->lock.lock();
+    if (!done_->closed) {
+      detail::link_back(done_->receivers, &node_);
+      done_->lock.unlock();
+    } else {
+      done_->lock.unlock();
+      // Ended meanwhile: claimed like any other end, so whoever waits finds one story.
+      if (w_.try_claim(cancel_index)) sched::wake(&w_);
+    }
+  }
+}
+
+void limit_guard::disarm() noexcept {
+  if (heap_ != nullptr) heap_->remove(&timer_);
+  if (done_ != nullptr) {
+    done_->lock.lock();
+    if (node_.linked) detail::unlink(done_->receivers, &node_);
+    done_->lock.unlock();
+    if (w_.winner() == cancel_index) arch::edge_acquire(done_);
+  }
+}
+
+void limit_guard::wait(status why) noexcept {
+  if (goroutine* g = w_.g) {
+    sched::park(sched::current(), g, why);
+    g->waiting = nullptr;
+    sched::resumed();
+  } else {
+    sched::thread_wait(w_, l_.has_deadline ? l_.deadline.time_since_epoch().count() : detail::never, timeout_index);
+  }
+}
+
+void limit_guard::consume(status why) noexcept {
+  if (w_.g != nullptr)
+    wait(why);
+  else
+    sched::thread_wait(w_, detail::never, timeout_index);
+}
+
+void blocker::link(detail::wait_queue& q, bool front) noexcept {
+  node_ = {nullptr, nullptr, &w_, nullptr, &q.lock, &q.list, 0, guard_.needed(), false, false};
+  w_.nodes = &node_;
+  w_.count = 1;
+  if (w_.g != nullptr) w_.g->waiting = &w_;
+  front ? detail::link_front(q.list, &node_) : detail::link_back(q.list, &node_);
+}
+
+SKEIN_NOINLINE chan_status blocker::wait() noexcept {
+  guard_.wait(why_);
+  if (!guard_.needed()) return chan_status::done;
+  guard_.disarm();
+  node_.lock->lock();
+  if (node_.linked) detail::unlink(*node_.list, &node_);
+  node_.lock->unlock();
+  return status_of(w_.winner());
+}
+
+void block_for_ever(status why) noexcept {
+  for (;;) {
+    if (goroutine* g = sched::current_goroutine()) {
+      sched::park(sched::current(), g, why);
+    } else {
+      waiter w(nullptr);
+      sched::thread_wait(w, detail::never, timeout_index);
+    }
+  }
+}
+
+}  // namespace prim
+
+namespace sched {
+
+void wake_thread(waiter* w) noexcept {
+  atomic<std::uint32_t>& signal = w->signal;
+  signal.store(1, std::memory_order_release);  // the frame may be gone after this; only its address is used
+  sys::futex_wake(signal, 1);
+}
+
+void thread_wait(waiter& w, std::int64_t when, std::uint32_t index) noexcept {
+  const bool endless = when == detail::never;
+  if (endless) thread_waits(1);
+  const timespec ts{static_cast<time_t>(when / 1'000'000'000), static_cast<long>(when % 1'000'000'000)};
+  while (w.signal.load(std::memory_order_acquire) == 0) {
+    const int r = sys::futex_wait(w.signal, 0, endless ? nullptr : &ts);
+    // If the claim fails somebody is about to wake us.
+    if (r == -ETIMEDOUT && !endless && w.try_claim(index)) break;
+  }
+  if (endless) thread_waits(-1);
+}
+
+}  // namespace sched
+}  // namespace skein::inline SKEIN_ABI

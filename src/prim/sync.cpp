@@ -1,0 +1,252 @@
+// Wait group, mutex, once.
+#include "prim/limits.hpp"
+#include "skein/mutex.hpp"
+#include "skein/once.hpp"
+#include "skein/wait_group.hpp"
+
+namespace skein::inline SKEIN_ABI {
+
+using detail::chan_status;
+using prim::blocker;
+using sched::status;
+
+namespace {
+
+// Takes everybody out of a queue and wakes them; the lock is held and dropped here. Those whose time
+// or context ended first are skipped.
+void wake_all(detail::wait_queue& q) noexcept {
+  detail::wait_list claimed;
+  while (detail::wait_node* n = detail::take_waiter(q.list)) {
+    n->next = nullptr;
+    (claimed.tail != nullptr ? claimed.tail->next : claimed.head) = n;
+    claimed.tail = n;
+  }
+  q.lock.unlock();
+  for (detail::wait_node* n = claimed.head; n != nullptr;) {
+    detail::wait_node* next = n->next;
+    sched::wake(n->who);
+    n = next;
+  }
+}
+
+}  // namespace
+
+// wait_group
+//
+//   state_   counter << 32 | waiting
+//   counter  changed by anyone; who brings it to zero and sees `waiting` releases the waiters
+//   waiting  set under the queue's lock by a waiter that saw the counter above zero in the same CAS;
+//            cleared, under the lock, by the one who releases
+//
+// After the counter is zero without `waiting` the object is not touched again by done(): a waiter
+// that finds zero may destroy it at once.
+
+void wait_group::add(int n) {
+  constexpr std::uint64_t one = std::uint64_t{1} << 32;
+  sched::attend_if_asked();
+  if (n < 0) arch::edge_release(this);
+  std::uint64_t before = state_.load(std::memory_order_relaxed);
+  std::uint64_t after;
+  do {
+    const std::int64_t counter = static_cast<std::int64_t>(before >> 32) + n;
+    if (counter < 0) throw misuse("skein: negative wait_group counter");
+    if (counter > 0x7fffffff) throw misuse("skein: wait_group counter overflow");
+    after = (static_cast<std::uint64_t>(counter) * one) | (before & 1);
+    // acq_rel: the one who reaches zero passes on what all the others did.
+  } while (!state_.compare_exchange_weak(before, after, std::memory_order_acq_rel, std::memory_order_relaxed));
+  if (after != 1) return;
+  waiters_.lock.lock();
+  state_.fetch_and(~std::uint64_t{1}, std::memory_order_relaxed);
+  wake_all(waiters_);
+}
+
+bool wait_group::wait(const detail::limit& l) {
+  sched::attend_if_asked();
+  if (state_.load(std::memory_order_acquire) >> 32 == 0) {
+    arch::edge_acquire(this);
+    return true;
+  }
+  blocker b(l, status::wait_group);
+  chan_status result;
+  if (!b.begin(result)) return false;
+  waiters_.lock.lock();
+  std::uint64_t s = state_.load(std::memory_order_acquire);
+  while (s >> 32 != 0 && (s & 1) == 0 &&
+         !state_.compare_exchange_weak(s, s | 1, std::memory_order_acq_rel, std::memory_order_acquire)) {
+  }
+  if (s >> 32 == 0) {
+    waiters_.lock.unlock();
+    const bool met = b.withdraw();
+    arch::edge_acquire(this);
+    return met;
+  }
+  b.link(waiters_);
+  waiters_.lock.unlock();
+  const bool met = b.wait() == chan_status::done;
+  arch::edge_acquire(this);
+  return met;
+}
+
+// mutex
+//
+//   state_    meaning                              changed by
+//   locked    somebody holds it                    lock: CAS; unlock: fetch_sub; hand-over keeps it
+//   waiting   the queue is not empty               under the queue's lock
+//   starving  hand over instead of letting those   under the queue's lock
+//             who run compete
+//
+// A waiter that is woken competes again, standing at the front of the queue if it loses. woken_ keeps
+// unlock() from waking a second one meanwhile.
+
+namespace {
+constexpr std::uint32_t locked = 1, waiting = 2, starving = 4;
+constexpr std::int64_t patience_ns = 1'000'000;
+}  // namespace
+
+void mutex::lock() {
+  sched::attend_if_asked();
+  std::uint32_t free = 0;
+  if (!state_.compare_exchange_strong(free, locked, std::memory_order_acquire, std::memory_order_relaxed)) [[unlikely]]
+    lock_slow(detail::limit::forever());
+  arch::edge_acquire(this);
+}
+
+bool mutex::try_lock() noexcept {
+  std::uint32_t s = state_.load(std::memory_order_relaxed);
+  if ((s & (locked | starving)) != 0) return false;
+  if (!state_.compare_exchange_strong(s, s | locked, std::memory_order_acquire, std::memory_order_relaxed)) return false;
+  arch::edge_acquire(this);
+  return true;
+}
+
+bool mutex::lock(const detail::limit& l) {
+  sched::attend_if_asked();
+  chan_status why;
+  if (l.ctx != nullptr && prim::limit_guard::over({true, false, {}, l.ctx}, why)) return false;
+  if (try_lock()) return true;
+  if (!lock_slow(l)) return false;
+  arch::edge_acquire(this);
+  return true;
+}
+
+void mutex::unlock() {
+  arch::edge_release(this);
+  std::uint32_t s = locked;
+  if (state_.compare_exchange_strong(s, 0, std::memory_order_release, std::memory_order_relaxed)) [[likely]] return;
+  if ((s & locked) == 0) throw misuse("skein: unlock of unlocked mutex");
+  unlock_slow();
+}
+
+bool mutex::lock_slow(const detail::limit& l) {
+  std::int64_t since = 0;
+  bool again = false;  // has been woken before
+  for (;;) {
+    blocker b(l, status::mutex);
+    chan_status result;
+    if (!b.begin(result)) {
+      if (again) give_up();
+      return false;
+    }
+    waiters_.lock.lock();
+    std::uint32_t s = state_.load(std::memory_order_relaxed);
+    const bool impatient = since != 0 && sched::current_ns() - since > patience_ns;
+    bool taken = false;
+    for (;;) {
+      // A starving mutex goes to its queue; one who has just been woken is its front.
+      taken = (s & locked) == 0 && ((s & starving) == 0 || again);
+      const std::uint32_t next = taken ? s | locked : s | waiting | (impatient ? starving : 0);
+      if (state_.compare_exchange_weak(s, next, std::memory_order_acquire, std::memory_order_relaxed)) break;
+    }
+    if (again) woken_ = false;
+    if (taken) {
+      waiters_.lock.unlock();
+      if (b.withdraw()) return true;
+      unlock();
+      return false;
+    }
+    b.link(waiters_, again);
+    waiters_.lock.unlock();
+    if (since == 0) since = sched::current_ns();
+    if (b.wait() != chan_status::done) {
+      settle_queue();
+      return false;
+    }
+    if (b.handed()) return true;
+    again = true;
+  }
+}
+
+// A waiter that was woken but may not wait any longer passes its turn on.
+void mutex::give_up() {
+  waiters_.lock.lock();
+  woken_ = false;
+  const bool free = (state_.load(std::memory_order_relaxed) & locked) == 0;
+  detail::wait_node* n = nullptr;
+  if (free && (n = detail::take_waiter(waiters_.list)) != nullptr) woken_ = true;
+  clear_if_empty();
+  waiters_.lock.unlock();
+  if (n != nullptr) sched::wake(n->who);
+}
+
+// After a waiter has left the queue by itself.
+void mutex::settle_queue() {
+  waiters_.lock.lock();
+  clear_if_empty();
+  waiters_.lock.unlock();
+}
+
+void mutex::clear_if_empty() noexcept {
+  if (waiters_.list.empty()) state_.fetch_and(~(waiting | starving), std::memory_order_relaxed);
+}
+
+void mutex::unlock_slow() {
+  waiters_.lock.lock();
+  const std::uint32_t s = state_.load(std::memory_order_relaxed);
+  if ((s & starving) != 0) {
+    if (detail::wait_node* n = detail::take_waiter(waiters_.list)) {
+      n->ok = true;  // still locked: it is theirs now
+      clear_if_empty();
+      waiters_.lock.unlock();
+      sched::wake(n->who);
+      return;
+    }
+  }
+  detail::wait_node* n = nullptr;
+  if (!woken_ && (n = detail::take_waiter(waiters_.list)) != nullptr) woken_ = true;
+  state_.fetch_and(~locked, std::memory_order_release);
+  clear_if_empty();
+  waiters_.lock.unlock();
+  if (n != nullptr) sched::wake(n->who);
+}
+
+// once: see state_ in the header; 0 -> 1 by CAS, 1 -> 2 by the one who ran f, with release.
+
+bool once::begin() noexcept {
+  for (;;) {
+    std::uint32_t s = state_.load(std::memory_order_acquire);
+    if (s == 2) break;
+    if (s == 0 && state_.compare_exchange_strong(s, 1, std::memory_order_relaxed)) return true;
+    sched::attend_if_asked();
+    const detail::limit forever = detail::limit::forever();
+    blocker b(forever, status::once);
+    waiters_.lock.lock();
+    if (state_.load(std::memory_order_acquire) == 2) {
+      waiters_.lock.unlock();
+      break;
+    }
+    b.link(waiters_);
+    waiters_.lock.unlock();
+    b.wait();
+  }
+  arch::edge_acquire(this);
+  return false;
+}
+
+void once::end() noexcept {
+  arch::edge_release(this);
+  waiters_.lock.lock();
+  state_.store(2, std::memory_order_release);
+  wake_all(waiters_);
+}
+
+}  // namespace skein::inline SKEIN_ABI

@@ -1,0 +1,109 @@
+#include "prim/limits.hpp"
+#include "sched/goexit.hpp"
+#include "skein/task.hpp"
+
+namespace skein::inline SKEIN_ABI::detail {
+
+using prim::blocker;
+
+namespace {
+
+// Runs c's function if nobody has begun to. True if this call ran it.
+bool run_if_waiting(task_core* c) noexcept {
+  std::uint32_t s = task_core::waiting;
+  if (!c->state.compare_exchange_strong(s, task_core::running, std::memory_order_acquire, std::memory_order_relaxed))
+    return false;
+  arch::edge_acquire(c);
+  try {
+    c->call();
+  } catch (sched::goexit& e) {
+    e.arrived();
+    c->error = std::make_exception_ptr(goroutine_exited());
+  } catch (...) {
+    c->error = std::current_exception();
+  }
+  arch::edge_release(&c->state);
+  c->waiters.lock.lock();
+  c->state.store(task_core::done, std::memory_order_release);
+  chan_core* done = c->done_chan;
+  wait_list claimed = c->waiters.list;  // joiners wait without a limit: to take them out is to claim
+  c->waiters.list = {};
+  for (wait_node* n = claimed.head; n != nullptr; n = n->next) n->linked = false;
+  c->waiters.lock.unlock();
+  for (wait_node* n = claimed.head; n != nullptr;) {
+    wait_node* next = n->next;
+    sched::wake(n->who);
+    n = next;
+  }
+  if (done != nullptr) chan_close(done);
+  return true;
+}
+
+void run_task(void* closure) {
+  task_core* c = *static_cast<task_core**>(closure);
+  run_if_waiting(c);
+  task_release(c);
+}
+
+bool is_done(task_core* c) noexcept {
+  if (c->state.load(std::memory_order_acquire) != task_core::done) return false;
+  arch::edge_acquire(&c->state);
+  return true;
+}
+
+}  // namespace
+
+void task_start(runtime_state* rt, const go_options& o, task_core* c) {
+  if (o.stack == 0) c->home = sched::attached_runtime();
+  arch::edge_release(c);
+  go_bytes(o, &run_task, &c, sizeof c, rt);
+}
+
+void task_wait(task_core* c, bool drop) noexcept {
+  sched::attend_if_asked();
+  goroutine* g = sched::current_goroutine();
+  const bool mine = g != nullptr && c->home == sched::runtime_of(g) && run_if_waiting(c);
+  if (!mine && !is_done(c)) {
+    const limit forever = limit::forever();
+    blocker b(forever, status::join);
+    c->waiters.lock.lock();
+    if (c->state.load(std::memory_order_acquire) == task_core::done) {
+      c->waiters.lock.unlock();
+    } else {
+      b.link(c->waiters);
+      c->waiters.lock.unlock();
+      b.wait();
+    }
+    arch::edge_acquire(&c->state);
+  }
+  if (drop && c->error) {
+    c->error = nullptr;
+    if (runtime_state* rt = sched::attached_runtime()) rt->dropped_exceptions.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+void task_rethrow(task_core* c) {
+  if (c->error) std::rethrow_exception(std::exchange(c->error, nullptr));
+}
+
+chan_core* task_done(task_core* c) {
+  chan_core* made = chan_make(elem<unit>::ops, 0);
+  c->waiters.lock.lock();
+  chan_core* ours = c->done_chan != nullptr ? c->done_chan : (c->done_chan = made);
+  const bool late = ours == made && c->state.load(std::memory_order_relaxed) == task_core::done;
+  c->waiters.lock.unlock();
+  if (ours != made) chan_release(made);
+  if (late) chan_close(ours);
+  chan_retain(ours);
+  return ours;
+}
+
+void task_release(task_core* c) noexcept {
+  arch::edge_release(&c->refs);
+  if (c->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  arch::edge_acquire(&c->refs);
+  if (c->done_chan != nullptr) chan_release(c->done_chan);
+  delete c;
+}
+
+}  // namespace skein::inline SKEIN_ABI::detail

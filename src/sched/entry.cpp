@@ -1,0 +1,472 @@
+// Where goroutines begin and end, and the calls they make about themselves.
+#include <errno.h>
+#include <sched.h>
+
+#include <exception>
+#include <new>
+#include <stdexcept>
+
+#include "sched/goexit.hpp"
+#include "sched/sched.hpp"
+#include "sched/sim.hpp"
+#include "skein/go.hpp"
+
+namespace skein::inline SKEIN_ABI {
+namespace sched {
+
+goroutine* new_goroutine(runtime_state* rt, const go_options& o, const void* site) {
+  int cls = rt->stack_class;
+  if (o.stack != 0) {
+    cls = arch::class_for(o.stack);
+    if (cls < 0) throw std::invalid_argument("skein: a goroutine's stack is at most 8 MiB");
+  }
+  worker* w = current();
+  goroutine* g = nullptr;
+  proc* p = enter(w);
+  if (p != nullptr && p->rt == rt) {
+    if (p->free == nullptr) {
+      int batch = 64;
+      p->free = rt->slab.take(batch);
+      p->free_count = static_cast<std::uint32_t>(batch);
+    }
+    g = p->free;
+    if (g != nullptr) {
+      p->free = g->next;
+      --p->free_count;
+      bump(p->started);
+    }
+    leave(w);
+  } else {
+    leave(w);
+    int one = 1;
+    g = rt->slab.take(one);
+    if (g != nullptr) rt->started.fetch_add(1, std::memory_order_relaxed);
+  }
+  if (g == nullptr) throw std::bad_alloc();
+  g->site = site;
+  g->heap_closure = nullptr;
+  g->stk = nullptr;
+  g->hold.store(0, std::memory_order_relaxed);
+  g->state.store(status::runnable, std::memory_order_relaxed);
+  g->stack_class = static_cast<std::uint8_t>(cls);
+  g->lock_depth = 0;
+  ++g->epoch;
+  g->waiting = nullptr;
+  return g;
+}
+
+void free_goroutine(runtime_state* rt, proc* p, goroutine* g) noexcept {
+  g->state.store(status::free, std::memory_order_relaxed);
+  if (p == nullptr) {
+    rt->ended.fetch_add(1, std::memory_order_relaxed);
+    rt->slab.put(g, g);
+    return;
+  }
+  bump(p->ended);
+  constexpr std::uint32_t most = 512;
+  if (p->free_count >= most) {
+    goroutine* last = p->free;
+    for (std::uint32_t i = 1; i < most / 2; ++i) last = last->next;
+    goroutine* first = p->free;
+    p->free = last->next;
+    p->free_count -= most / 2;
+    rt->slab.put(first, last);
+  }
+  g->next = p->free;
+  p->free = g;
+  ++p->free_count;
+}
+
+void submit(runtime_state* rt, goroutine* g) noexcept {
+  worker* w = current();
+  proc* p = enter(w);
+  if (p != nullptr && p->rt == rt) {
+    push_local(p, g);
+    leave(w);
+    maybe_wake(rt);
+    return;
+  }
+  leave(w);
+  ready_slow(g);
+}
+
+void push_surplus(proc* p, goroutine* g) noexcept {
+  do {
+    goroutine_list half;
+    p->queue.shed(half);
+    if (half.head != nullptr) p->rt->inject.push(half);
+  } while (!p->queue.push(g));
+}
+
+void ready_slow(goroutine* g) noexcept {
+  runtime_state* rt = runtime_of(g);
+  if (rt->sim != nullptr) {
+    rt->sim->ready(g);
+    return;
+  }
+  rt->inject.push(g);
+  maybe_wake(rt);
+}
+
+void ready_all(goroutine_list& list) noexcept {
+  while (goroutine* g = list.pop()) submit(runtime_of(g), g);
+}
+
+void yield(worker* w, bool to_all) noexcept {
+  goroutine* g = w->g;
+  g->state.store(status::runnable, std::memory_order_relaxed);
+  proc* p = enter(w);
+  goroutine* n = nullptr;
+  if (p == nullptr || to_all) {
+    runtime_state* rt = runtime_of(g);
+    w->attention_word.fetch_and(~attention::slice, std::memory_order_relaxed);
+    rt->inject.push(g);
+    maybe_wake(rt);
+  } else if (w->attention_word.load(std::memory_order_relaxed) != 0) {
+    push_local(p, g);
+  } else {
+    n = take_local(p);
+    if (n == nullptr && p->until_look != 0 && p->rt->inject.size() == 0) {
+      g->state.store(status::running, std::memory_order_relaxed);
+      leave(w);
+      return;  // nobody to give way to
+    }
+    push_local(p, g);
+    if (n != nullptr) {
+      if (held(n) || (n->stk == nullptr && !give_stack(p, n))) {
+        w->picked = n;
+        n = nullptr;
+      } else {
+        bump(p->switches);
+      }
+    }
+    maybe_wake(p->rt);
+  }
+  switch_away(w, g, n);
+  resumed();
+}
+
+namespace {
+
+// The goroutine runs on its own thread without a processor: take an idle one or stand in line.
+void acquire_proc(worker* w) noexcept {
+  w->in_runtime.store(1, std::memory_order_relaxed);
+  light_barrier();
+  if (lost_proc(w) == nullptr) {
+    runtime_state* rt = w->rt;
+    if (proc* p = take_idle_proc(rt)) {
+      bind(w, p);
+    } else {
+      goroutine* g = w->g;
+      g->state.store(status::runnable, std::memory_order_relaxed);
+      rt->inject.push(g);
+      maybe_wake(rt);
+      switch_away(w, g, nullptr);
+      w = current();
+    }
+  }
+  leave(w);
+}
+
+// The runtime has ended: this goroutine is not resumed any more.
+[[noreturn]] void abandon(worker* w) noexcept {
+  goroutine* g = w->g;
+  enter(w);
+  pack(w);
+  arch::switch_context(&g->ctx, &w->loop, g);
+  base::fatal("a goroutine was resumed after its runtime ended");
+}
+
+// Runs what goroutines run and turns exit_goroutine() into a return. The handler names the private
+// type alone: any other exception finds no handler, so std::terminate is called where it was thrown,
+// with the whole stack in place.
+void call_closure(goroutine* g) {
+  try {
+    g->run(g->closure_data());
+  } catch (goexit& e) {
+    e.arrived();
+  }
+}
+
+}  // namespace
+
+void attend(worker* w) {
+  const std::uint32_t a = w->attention_word.load(std::memory_order_relaxed);
+  if ((a & attention::forked) != 0) check_fork();
+  if (w->g == nullptr) return;
+  if ((a & attention::stop) != 0) abandon(w);
+  if ((a & attention::simulated) != 0) {
+    w->rt->sim->point(w);
+    return;
+  }
+  if ((a & attention::canary) != 0 && !w->g->stk->guarded && !arch::canary_intact(*w->g->stk))
+    base::fatal("goroutine stack overflow (found by its canary); see options.stack");
+  if ((a & attention::no_proc) != 0) {
+    acquire_proc(w);
+    w = current();
+  }
+  if ((a & attention::slice) != 0) yield(w, true);
+}
+
+namespace {
+
+void free_closure(goroutine* g) noexcept {
+  if (g->heap_closure != nullptr) ::operator delete(g->heap_closure, std::align_val_t(64));
+}
+
+// end() disposes of the goroutine that has just ended and returns the next one if it can start on
+// this very stack; otherwise it leaves the stack for good.
+goroutine* end(worker* w, goroutine* g) noexcept {
+  arch::stack* s = g->stk;
+  g->state.store(status::ended, std::memory_order_relaxed);
+  free_closure(g);
+  proc* p = enter(w);
+  if (p == nullptr || w->attention_word.load(std::memory_order_relaxed) != 0) {
+    w->dead = g;
+    w->dead_stack = s;
+    arch::switch_context<arch::leaving::for_good>(&g->ctx, &w->loop, nullptr);
+    __builtin_unreachable();
+  }
+  free_goroutine(w->rt, p, g);
+  goroutine* n = take_local(p);
+  arch::context* to = &w->loop;
+  if (n != nullptr) {
+    const bool ready_to_run = !held(n);
+    if (ready_to_run && n->stk == nullptr && n->stack_class == s->cls) {
+      bump(p->switches);
+      n->stk = s;
+#if defined(SKEIN_SEES_ASAN)
+      n->ctx.bottom = s->limit();
+      n->ctx.size = static_cast<std::size_t>(s->top() - s->limit());
+#endif
+#if defined(SKEIN_TSAN_FIBERS)
+      n->ctx.fiber = s->fiber;
+#endif
+      begin_run(w, n);
+      return n;
+    }
+    if (ready_to_run && (n->stk != nullptr || give_stack(p, n))) {
+      bump(p->switches);
+      begin_run(w, n);
+      to = &n->ctx;
+    } else {
+      w->picked = n;
+    }
+  }
+  // Only this worker, standing in the scheduler, can take the stack from the cache again, and not
+  // before it has left it.
+  put_stack(w->rt, p, s);
+  arch::context unused;
+  arch::switch_context<arch::leaving::for_good>(&unused, to, nullptr);
+  __builtin_unreachable();
+}
+
+}  // namespace
+
+extern "C" [[gnu::used]] void skein_goroutine_main(void* before) {
+  arch::on_fresh_stack();
+  release_held(before);
+  for (;;) {
+    worker* w = current();
+    leave(w);
+    goroutine* g = w->g;
+    arch::edge_acquire(g);
+    call_closure(g);
+    w = current();
+    end(w, w->g);
+  }
+}
+
+}  // namespace sched
+
+namespace detail {
+namespace {
+
+// The runtime that go() uses: the goroutine's own, the thread's, or the only one.
+runtime_state* runtime_for_go() {
+  sched::check_fork();
+  runtime_state* rt = sched::attached_runtime();
+  if (rt == nullptr) throw no_runtime("skein: go() without a runtime: call it inside skein::run(), or attach the thread to a runtime");
+  return rt;
+}
+
+}  // namespace
+
+SKEIN_NOINLINE void go_bytes(const go_options& o, closure_fn run, const void* closure, std::size_t size, runtime_state* rt) {
+  const void* site = __builtin_return_address(0);
+  sched::attend_if_asked();
+  if (rt == nullptr) rt = runtime_for_go();
+  goroutine* g = sched::new_goroutine(rt, o, site);
+  g->run = run;
+#if defined(SKEIN_TSAN)
+  // From the heap, where the race detector knows that memory is new.
+  g->heap_closure = ::operator new(size, std::align_val_t(64));
+  for (std::size_t i = 0; i < size; ++i)
+    static_cast<volatile char*>(g->heap_closure)[i] = static_cast<const volatile char*>(closure)[i];
+#else
+  if (size == 8)
+    __builtin_memcpy(g->closure, closure, 8);
+  else
+    __builtin_memcpy(g->closure, closure, size);
+#endif
+  arch::edge_release(g);
+  sched::submit(rt, g);
+}
+
+SKEIN_NOINLINE prepared go_prepare(const go_options& o, std::size_t size, [[maybe_unused]] std::size_t align, runtime_state* rt) {
+  const void* site = __builtin_return_address(0);
+  sched::attend_if_asked();
+  if (rt == nullptr) rt = runtime_for_go();
+  goroutine* g = sched::new_goroutine(rt, o, site);
+#if defined(SKEIN_TSAN)
+  const bool fits = false;
+#else
+  const bool fits = size <= inline_closure && align <= 16;
+#endif
+  if (fits) return {g, g->closure};
+  try {
+    g->heap_closure = sys::allocate(size, 64);
+  } catch (...) {
+    go_abandon({g, nullptr});
+    throw;
+  }
+  return {g, g->heap_closure};
+}
+
+void go_commit(prepared p, closure_fn run) noexcept {
+  p.g->run = run;
+  arch::edge_release(p.g);
+  sched::submit(sched::runtime_of(p.g), p.g);
+}
+
+void go_abandon(prepared p) noexcept {
+  sched::free_closure(p.g);
+  sched::free_goroutine(sched::runtime_of(p.g), nullptr, p.g);
+}
+
+bool blocking_begin() {
+  sched::attend_if_asked();
+  sched::worker* w = sched::current();
+  if (w->g == nullptr || w->rt->sim != nullptr) return false;
+  w->rt->blocked.fetch_add(1, std::memory_order_relaxed);
+  sched::proc* p = sched::enter(w);
+  if (p == nullptr) p = sched::lost_proc(w);
+  if (p != nullptr) {
+    sched::unbind(w, p);
+    sched::release_proc(p);
+  }
+  sched::leave(w);
+  return true;
+}
+
+void blocking_end() noexcept {
+  const int kept = errno;
+  sched::worker* w = sched::current();
+  w->rt->blocked.fetch_sub(1, std::memory_order_relaxed);
+  sched::attend(w);
+  *sched::current()->errno_place = kept;
+}
+
+void call_on_big_stack(void (*f)(void*), void* arg) {
+  sched::worker* w = sched::current();
+  goroutine* g = w->g;
+  if (g == nullptr) {
+    f(arg);
+    return;
+  }
+  runtime_state* rt = w->rt;
+  arch::stack* big = rt->stacks.take(arch::stack_classes - 1, 1);
+  if (big == nullptr) throw std::bad_alloc();
+  struct giver {
+    runtime_state* rt;
+    arch::stack* s;
+    ~giver() {
+      s->next = nullptr;
+      rt->stacks.put(s->cls, s);
+    }
+  } give_back{rt, big};
+#if defined(SKEIN_SEES_ASAN)
+  struct frame {
+    void (*f)(void*);
+    void* arg;
+    goroutine* g;
+    const void* bottom;
+    std::size_t size;
+    void* fake;
+    std::exception_ptr error;
+    [[gnu::no_sanitize_address]] static void enter(void* p) {
+      auto* fr = static_cast<frame*>(p);
+      __sanitizer_finish_switch_fiber(nullptr, nullptr, nullptr);
+      try {
+        fr->f(fr->arg);
+      } catch (...) {
+        fr->error = std::current_exception();
+      }
+      __sanitizer_start_switch_fiber(nullptr, fr->bottom, fr->size);
+    }
+  } fr{f, arg, g, g->ctx.bottom, g->ctx.size, nullptr, nullptr};
+  g->ctx.bottom = big->limit();
+  g->ctx.size = static_cast<std::size_t>(big->top() - big->limit());
+  __sanitizer_start_switch_fiber(&fr.fake, g->ctx.bottom, g->ctx.size);
+  skein_call_on_stack(&frame::enter, &fr, big->top());
+  __sanitizer_finish_switch_fiber(fr.fake, nullptr, nullptr);
+  g->ctx.bottom = fr.bottom;
+  g->ctx.size = fr.size;
+  if (fr.error) std::rethrow_exception(fr.error);
+#else
+  skein_call_on_stack(f, arg, big->top());
+#endif
+}
+
+}  // namespace detail
+
+SKEIN_NOINLINE void yield() {
+  sched::worker* w = sched::current();
+  if (w->g == nullptr) {
+    ::sched_yield();
+    return;
+  }
+  if (w->attention_word.load(std::memory_order_relaxed) != 0) {
+    sched::attend(w);
+    w = sched::current();
+    if (w->rt->sim != nullptr) return;
+  }
+  sched::yield(w, false);
+}
+
+void checkpoint() { sched::attend_if_asked(); }
+
+void exit_goroutine() {
+  if (sched::current_goroutine() == nullptr) throw misuse("skein: exit_goroutine() outside a goroutine");
+  throw sched::goexit();
+}
+
+void lock_os_thread() {
+  sched::worker* w = sched::current();
+  if (w->g == nullptr || w->rt->sim != nullptr) return;
+  detail::goroutine* g = w->g;
+  if (g->lock_depth == 255) throw misuse("skein: lock_os_thread() nested too deeply");
+  if (g->lock_depth++ != 0) return;
+  g->locked_to = w;
+  g->hold.fetch_or(detail::goroutine::locked, std::memory_order_relaxed);
+  w->locked_g = g;
+  w->attention_word.fetch_or(sched::attention::locked, std::memory_order_relaxed);
+}
+
+void unlock_os_thread() {
+  sched::worker* w = sched::current();
+  if (w->g == nullptr || w->rt->sim != nullptr) return;
+  detail::goroutine* g = w->g;
+  if (g->lock_depth == 0) throw misuse("skein: unlock_os_thread() without lock_os_thread()");
+  if (--g->lock_depth != 0) return;
+  g->hold.fetch_and(static_cast<std::uint8_t>(~detail::goroutine::locked), std::memory_order_relaxed);
+  w->locked_g = nullptr;
+  w->attention_word.fetch_and(~sched::attention::locked, std::memory_order_relaxed);
+}
+
+std::size_t num_goroutine() noexcept {
+  detail::runtime_state* rt = sched::attached_runtime();
+  return rt == nullptr ? 0 : sched::live_goroutines(rt);
+}
+
+}  // namespace skein::inline SKEIN_ABI

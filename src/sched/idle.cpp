@@ -1,0 +1,317 @@
+// Idle processors, sleeping workers, waking them.
+//
+// Invariant (S2): runnable work that others may take, and an idle processor, imply that a worker is
+// awake and looking, or on its way.
+//
+//   who makes work visible                   who goes idle
+//     push to a queue                          processor -> idle list, idle_procs + 1
+//     light_barrier                            spinning - 1, if it was spinning
+//     idle_procs == 0: nobody could help       heavy_barrier
+//     spinning != 0: somebody is looking       work anywhere: take an idle processor and go on
+//     else wake_worker()                       else sleep
+//
+// Either the pusher sees the idle processor (and no spinner), or the idler sees the work. A pusher
+// that trusts a spinner may do so: the spinner looks once more after it has stopped being counted.
+// The last spinner that finds work wakes the next one, so wake-ups follow each other instead of
+// coming in a burst; each costs 35 us of a sleeping core.
+//
+// The LIFO slot is not visible to others. Work that stays there behind a goroutine which computes is
+// freed by the monitor, which takes the whole processor away.
+//
+// One idle worker sleeps in the poller, until the earliest deadline of all processors; the others
+// sleep on their futexes. A new earlier deadline wakes the poller:
+//
+//   who adds a deadline                      the poller
+//     add to a heap                            poll_until = earliest
+//     light_barrier                            heavy_barrier
+//     when < poll_until: interrupt             earliest again; sleep until then
+//
+// idle_lock guards the lists, `given`, `polling`; no other lock is taken under it.
+#include <algorithm>
+
+#include "sched/sched.hpp"
+
+namespace skein::inline SKEIN_ABI::sched {
+namespace {
+
+constexpr std::int64_t no_sleeper = std::numeric_limits<std::int64_t>::min();
+
+void push_idle(runtime_state* rt, proc* p) noexcept {
+  p->next_idle = rt->idle_proc_list;
+  rt->idle_proc_list = p;
+  rt->idle_procs.fetch_add(1, std::memory_order_relaxed);
+}
+
+proc* pop_idle(runtime_state* rt) noexcept {
+  proc* p = rt->idle_proc_list;
+  if (p == nullptr) return nullptr;
+  rt->idle_proc_list = p->next_idle;
+  rt->idle_procs.fetch_sub(1, std::memory_order_relaxed);
+  return p;
+}
+
+// Gives p to a sleeping worker, or to a new one. Called with idle_lock held; returns without.
+void assign(runtime_state* rt, proc* p, bool spinning) noexcept {
+  if (worker* w = rt->idle_worker_list) {
+    rt->idle_worker_list = w->next_idle;
+    w->given = p;
+    w->spinning = spinning;
+    rt->idle_lock.unlock();
+    w->wake.store(1, std::memory_order_release);
+    sys::futex_wake(w->wake, 1);
+  } else if (rt->polling == poll_phase::sleeping) {
+    worker* w2 = rt->poll_worker;
+    w2->given = p;
+    w2->spinning = spinning;
+    rt->polling = poll_phase::interrupted;
+    rt->idle_lock.unlock();
+    rt->io.interrupt();
+  } else {
+    rt->idle_lock.unlock();
+    if (!new_worker(rt, p, spinning)) {
+      // No thread to be had now. The monitor tries again; a worker that goes idle helps as well.
+      rt->idle_lock.lock();
+      push_idle(rt, p);
+      rt->idle_lock.unlock();
+      if (spinning) rt->spinning.fetch_sub(1, std::memory_order_relaxed);
+      return;
+    }
+  }
+  rt->wakeups.fetch_add(1, std::memory_order_relaxed);
+  if (rt->monitor_asleep.load(std::memory_order_relaxed)) wake_monitor(rt);
+}
+
+bool has_local_work(proc* p) noexcept {
+  return p->lifo.load(std::memory_order_relaxed) != nullptr || !p->queue.empty();
+}
+
+// Sleeps in the poller until a deadline, an event or an interruption; fills `list` with what became
+// ready.
+void poll_sleep(runtime_state* rt, goroutine_list& list) noexcept {
+  std::int64_t until = next_deadline(rt);
+  rt->poll_until.store(until, std::memory_order_relaxed);
+  heavy_barrier();  // pairs with note_deadline()
+  until = std::min(until, next_deadline(rt));
+  std::int64_t timeout = -1;
+  if (until != detail::never) timeout = std::max<std::int64_t>(0, until - clock_of(rt));
+  rt->io.wait(timeout, list);
+  rt->last_poll.fetch_add(1, std::memory_order_relaxed);
+  rt->poll_until.store(no_sleeper, std::memory_order_relaxed);
+}
+
+void forget_idle_worker(runtime_state* rt, worker* w) noexcept {
+  for (worker** at = &rt->idle_worker_list; *at != nullptr; at = &(*at)->next_idle)
+    if (*at == w) {
+      *at = w->next_idle;
+      return;
+    }
+}
+
+}  // namespace
+
+void bind(worker* w, proc* p) noexcept {
+  p->holder.store(w, std::memory_order_release);  // pairs with the monitor's acquire
+  w->held.store(p, std::memory_order_relaxed);
+  w->attention_word.fetch_and(~attention::no_proc, std::memory_order_relaxed);
+}
+
+void unbind(worker* w, proc* p) noexcept {
+  w->handoff.lock();  // the monitor may be trying to take p and would put it back
+  w->held.store(nullptr, std::memory_order_relaxed);
+  p->holder.store(nullptr, std::memory_order_relaxed);
+  w->attention_word.fetch_or(attention::no_proc, std::memory_order_relaxed);
+  w->handoff.unlock();
+}
+
+proc* lost_proc(worker* w) noexcept {
+  w->handoff.lock();
+  proc* p = w->held.load(std::memory_order_relaxed);
+  if (w->hog) {
+    w->hog = false;
+    w->rt->hogs.fetch_sub(1, std::memory_order_relaxed);
+  }
+  w->handoff.unlock();
+  return p;
+}
+
+proc* take_idle_proc(runtime_state* rt) noexcept {
+  if (rt->idle_procs.load(std::memory_order_relaxed) == 0) return nullptr;
+  rt->idle_lock.lock();
+  proc* p = pop_idle(rt);
+  rt->idle_lock.unlock();
+  return p;
+}
+
+bool work_anywhere(runtime_state* rt) noexcept {
+  if (rt->inject.size() != 0) return true;
+  const int n = rt->made_procs.load(std::memory_order_acquire);
+  for (int i = 0; i < n; ++i)
+    if (!rt->all_procs[i].load(std::memory_order_acquire)->queue.empty()) return true;
+  return false;
+}
+
+std::int64_t next_deadline(runtime_state* rt) noexcept {
+  std::int64_t first = rt->outside_timers.next();
+  const int n = rt->made_procs.load(std::memory_order_acquire);
+  for (int i = 0; i < n; ++i) first = std::min(first, rt->all_procs[i].load(std::memory_order_acquire)->timers.next());
+  return first;
+}
+
+void note_deadline(runtime_state* rt, std::int64_t when) noexcept {
+  light_barrier();  // pairs with poll_sleep()
+  if (when >= rt->poll_until.load(std::memory_order_relaxed)) return;
+  rt->idle_lock.lock();
+  const bool asleep = rt->polling == poll_phase::sleeping;
+  rt->idle_lock.unlock();
+  if (asleep) rt->io.interrupt();
+}
+
+void wake_worker(runtime_state* rt) noexcept {
+  std::uint32_t none = 0;
+  if (!rt->spinning.compare_exchange_strong(none, 1, std::memory_order_acq_rel, std::memory_order_relaxed)) return;
+  rt->idle_lock.lock();
+  proc* p = rt->stopping.load(std::memory_order_relaxed) ? nullptr : pop_idle(rt);
+  if (p == nullptr) {
+    rt->idle_lock.unlock();
+    rt->spinning.fetch_sub(1, std::memory_order_relaxed);
+    return;
+  }
+  assign(rt, p, true);
+}
+
+void stop_spinning(worker* w) noexcept {
+  w->spinning = false;
+  if (w->rt->spinning.fetch_sub(1, std::memory_order_acq_rel) == 1 && work_anywhere(w->rt)) maybe_wake(w->rt);
+}
+
+idle_result go_idle(worker* w, proc* p) noexcept {
+  runtime_state* rt = w->rt;
+  unbind(w, p);
+  rt->idle_lock.lock();
+  push_idle(rt, p);
+  rt->idle_lock.unlock();
+  if (w->spinning) {
+    w->spinning = false;
+    rt->spinning.fetch_sub(1, std::memory_order_relaxed);
+  }
+  heavy_barrier();  // pairs with maybe_wake()
+  if (work_anywhere(rt)) {
+    if (proc* again = take_idle_proc(rt)) {
+      bind(w, again);
+      w->spinning = true;
+      rt->spinning.fetch_add(1, std::memory_order_relaxed);
+      return idle_result::has_proc;
+    }
+  }
+  if (rt->draining.load(std::memory_order_acquire)) check_drained(rt);
+  return idle_result::sleep;
+}
+
+bool sleep_for_proc(worker* w) noexcept {
+  runtime_state* rt = w->rt;
+  rt->idle_lock.lock();
+  for (;;) {
+    if (rt->stopping.load(std::memory_order_relaxed)) {
+      rt->idle_lock.unlock();
+      return false;
+    }
+    if (proc* p = w->given) {
+      w->given = nullptr;
+      if (w->given_g != nullptr) w->picked = w->given_g;
+      w->given_g = nullptr;
+      rt->idle_lock.unlock();
+      w->wake.store(0, std::memory_order_relaxed);
+      bind(w, p);
+      return true;
+    }
+    if (w->locked_g == nullptr && rt->polling == poll_phase::nobody) {
+      rt->polling = poll_phase::sleeping;
+      rt->poll_worker = w;
+      rt->idle_lock.unlock();
+      goroutine_list list;
+      poll_sleep(rt, list);
+      const bool due = next_deadline(rt) <= clock_of(rt);
+      rt->idle_lock.lock();
+      rt->polling = poll_phase::nobody;
+      rt->poll_worker = nullptr;
+      proc* p = w->given;
+      if (p == nullptr && (list.head != nullptr || due)) {
+        p = pop_idle(rt);
+        if (p != nullptr) w->spinning = false;
+      }
+      if (p != nullptr) {
+        w->given = nullptr;
+        rt->idle_lock.unlock();
+        if (rt->monitor_asleep.load(std::memory_order_relaxed)) wake_monitor(rt);
+        bind(w, p);
+        make_ready(p, list);
+        return true;
+      }
+      if (list.head != nullptr) {
+        // Every processor is in use: whoever looks first takes them.
+        rt->idle_lock.unlock();
+        rt->inject.push(list);
+        maybe_wake(rt);
+        rt->idle_lock.lock();
+      }
+      if (due && rt->polling == poll_phase::nobody) {
+        // Deadlines are due in heaps whose workers are busy; they fire at their next look. Sleeping
+        // in the poller until then would be a busy loop.
+        w->next_idle = rt->idle_worker_list;
+        rt->idle_worker_list = w;
+        rt->idle_lock.unlock();
+        sys::futex_wait(w->wake, 0, nullptr);
+        rt->idle_lock.lock();
+        forget_idle_worker(rt, w);
+        w->wake.store(0, std::memory_order_relaxed);
+      }
+      continue;
+    }
+    if (w->locked_g == nullptr) {
+      w->next_idle = rt->idle_worker_list;
+      rt->idle_worker_list = w;
+    }
+    rt->idle_lock.unlock();
+    sys::futex_wait(w->wake, 0, nullptr);
+    rt->idle_lock.lock();
+    if (w->given == nullptr && w->locked_g == nullptr) forget_idle_worker(rt, w);
+    w->wake.store(0, std::memory_order_relaxed);
+  }
+}
+
+void release_proc(proc* p) noexcept {
+  runtime_state* rt = p->rt;
+  if (has_local_work(p) || rt->inject.size() != 0) {
+    rt->idle_lock.lock();
+    assign(rt, p, false);
+    return;
+  }
+  rt->idle_lock.lock();
+  push_idle(rt, p);
+  rt->idle_lock.unlock();
+  heavy_barrier();  // pairs with maybe_wake()
+  if (work_anywhere(rt)) wake_worker(rt);
+  if (rt->draining.load(std::memory_order_acquire)) check_drained(rt);
+}
+
+void retire_if_asked(worker* w, proc* p) noexcept {
+  runtime_state* rt = w->rt;
+  goroutine_list rest;
+  while (goroutine* g = p->queue.pop()) rest.push(g);
+  if (goroutine* g = p->lifo.exchange(nullptr, std::memory_order_relaxed)) rest.push(g);
+  unbind(w, p);
+  if (w->spinning) {
+    w->spinning = false;
+    rt->spinning.fetch_sub(1, std::memory_order_relaxed);
+  }
+  rt->idle_lock.lock();
+  if (p->retired.load(std::memory_order_relaxed))
+    p->out = true;
+  else
+    push_idle(rt, p);  // wanted again meanwhile
+  rt->idle_lock.unlock();
+  rt->inject.push(rest);
+  maybe_wake(rt);
+}
+
+}  // namespace skein::inline SKEIN_ABI::sched

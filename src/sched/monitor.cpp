@@ -1,0 +1,149 @@
+// The monitor: one thread per runtime that looks at the processors every millisecond while any of
+// them is in use, and sleeps while all are idle. It
+//   - takes a processor from a goroutine that has computed, or blocked its thread, for 10 ms while
+//     work waits behind it (or at once when other processors are idle and could do that work);
+//   - asks a chain of goroutines that has filled its time slice to give way;
+//   - sees to timers and descriptors that no worker has looked at for a while;
+//   - wakes a worker if runnable work and an idle processor should ever meet without one;
+//   - reports when everything sleeps for ever.
+#include <algorithm>
+
+#include "sched/sched.hpp"
+
+namespace skein::inline SKEIN_ABI::sched {
+namespace {
+
+constexpr std::int64_t tick_ns = 1'000'000;
+constexpr std::int64_t slice_ns = 10'000'000;
+constexpr std::int64_t soon_ns = 1'000'000;
+
+bool all_idle(runtime_state* rt) noexcept {
+  return rt->idle_procs.load(std::memory_order_acquire) >=
+             static_cast<std::uint32_t>(rt->procs.load(std::memory_order_acquire)) &&
+         rt->hogs.load(std::memory_order_acquire) == 0;
+}
+
+void sleep_on(runtime_state* rt, std::int64_t until) noexcept {
+  timespec ts{static_cast<time_t>(until / 1'000'000'000), static_cast<long>(until % 1'000'000'000)};
+  sys::futex_wait(rt->monitor_word, 0, until == detail::never ? nullptr : &ts);
+  rt->monitor_word.store(0, std::memory_order_relaxed);
+}
+
+// Takes p from its worker if that is in user code; see state.hpp for the protocol.
+bool take_away(runtime_state* rt, proc* p) noexcept {
+  worker* w = p->holder.load(std::memory_order_acquire);
+  if (w == nullptr || !w->handoff.try_lock()) return false;
+  bool taken = false;
+  if (w->held.load(std::memory_order_relaxed) == p) {
+    w->held.store(nullptr, std::memory_order_relaxed);
+    heavy_barrier();
+    if (w->in_runtime.load(std::memory_order_acquire) != 0) {
+      w->held.store(p, std::memory_order_relaxed);
+    } else {
+      taken = true;
+      w->hog = true;
+      rt->hogs.fetch_add(1, std::memory_order_relaxed);
+      p->holder.store(nullptr, std::memory_order_relaxed);
+      w->attention_word.fetch_or(attention::no_proc, std::memory_order_relaxed);
+    }
+  }
+  w->handoff.unlock();
+  if (taken) {
+    rt->handoffs.fetch_add(1, std::memory_order_relaxed);
+    release_proc(p);
+  }
+  return taken;
+}
+
+std::uint32_t most_hogs(runtime_state* rt) noexcept {
+  return static_cast<std::uint32_t>(std::max(8, 4 * rt->procs.load(std::memory_order_relaxed)));
+}
+
+void ask(proc* p, std::uint32_t what) noexcept {
+  worker* w = p->holder.load(std::memory_order_acquire);
+  if (w == nullptr || !w->handoff.try_lock()) return;
+  if (w->held.load(std::memory_order_relaxed) == p) w->attention_word.fetch_or(what, std::memory_order_relaxed);
+  w->handoff.unlock();
+}
+
+void visit(runtime_state* rt, proc* p, std::int64_t now) noexcept {
+  if (p->holder.load(std::memory_order_acquire) == nullptr) return;
+  const std::uint64_t switches = p->switches.load(std::memory_order_relaxed);
+  if (switches != p->seen_switches) {
+    // Moving. A chain in the LIFO slot may still keep the others waiting; looks bound that.
+    p->seen_switches = switches;
+    p->seen_since = now;
+    if (p->timers.next() <= now - tick_ns) ask(p, attention::look);
+    return;
+  }
+  const std::int64_t still = now - p->seen_since;
+  const bool waits_here = p->lifo.load(std::memory_order_relaxed) != nullptr || !p->queue.empty() || p->timers.next() <= now;
+  const bool others_idle = rt->idle_procs.load(std::memory_order_relaxed) != 0;
+  if (still >= slice_ns) ask(p, attention::slice);
+  const bool wanted = waits_here || (!others_idle && rt->inject.size() != 0);
+  if (wanted && still >= (others_idle ? soon_ns : slice_ns) &&
+      rt->hogs.load(std::memory_order_relaxed) < most_hogs(rt))
+    take_away(rt, p);
+}
+
+void poll_if_neglected(runtime_state* rt, std::uint32_t& seen) noexcept {
+  const std::uint32_t polls = rt->last_poll.load(std::memory_order_relaxed);
+  if (polls != seen || rt->io.waiters() == 0) {
+    seen = polls;
+    return;
+  }
+  rt->idle_lock.lock();
+  const bool mine = rt->polling == poll_phase::nobody;
+  if (mine) rt->polling = poll_phase::interrupted;
+  rt->idle_lock.unlock();
+  if (!mine) return;
+  goroutine_list list;
+  rt->io.wait(0, list);
+  rt->idle_lock.lock();
+  rt->polling = poll_phase::nobody;
+  rt->idle_lock.unlock();
+  if (list.head == nullptr) return;
+  rt->inject.push(list);
+  maybe_wake(rt);
+}
+
+}  // namespace
+
+void wake_monitor(runtime_state* rt) noexcept {
+  rt->monitor_word.store(1, std::memory_order_release);
+  sys::futex_wake(rt->monitor_word, 1);
+}
+
+void run_monitor(runtime_state* rt) noexcept {
+  std::uint32_t seen_polls = 0;
+  int quiet = 0;
+  while (!rt->stopping.load(std::memory_order_acquire)) {
+    sleep_on(rt, sys::monotonic_ns() + tick_ns);
+    if (rt->stopping.load(std::memory_order_acquire)) return;
+    const std::int64_t now = sys::monotonic_ns();
+    const int n = rt->made_procs.load(std::memory_order_acquire);
+    bool overdue = false;
+    for (int i = 0; i < n; ++i) {
+      proc* p = rt->all_procs[i].load(std::memory_order_acquire);
+      visit(rt, p, now);
+      overdue = overdue || p->timers.next() <= now - tick_ns;
+    }
+    poll_if_neglected(rt, seen_polls);
+    if (rt->idle_procs.load(std::memory_order_relaxed) != 0 && (overdue || work_anywhere(rt))) wake_worker(rt);
+    if (!all_idle(rt)) {
+      quiet = 0;
+      continue;
+    }
+    // A few quiet ticks before going to sleep: programs that work in bursts should not pay for a
+    // wake-up of the monitor each time.
+    if (++quiet < 5) continue;
+    report_if_all_asleep(rt);
+    rt->monitor_asleep.store(true, std::memory_order_relaxed);
+    heavy_barrier();  // pairs with assign(), which reads monitor_asleep after it took a processor
+    if (all_idle(rt) && !work_anywhere(rt) && !rt->stopping.load(std::memory_order_acquire)) sleep_on(rt, detail::never);
+    rt->monitor_asleep.store(false, std::memory_order_relaxed);
+    quiet = 0;
+  }
+}
+
+}  // namespace skein::inline SKEIN_ABI::sched

@@ -1,0 +1,234 @@
+// The door into the scheduler: park() gives the worker to another goroutine, ready() makes one
+// runnable. Everything that blocks in skein goes through these two.
+//
+// park(): the caller has published its waiter and dropped every lock. It may be made ready, and even
+// taken from a queue by another worker, before its registers are saved; `hold` keeps that worker
+// from switching to it (goroutine.hpp). For the same reason nobody waits for a `hold` while standing
+// on a goroutine's stack: two workers could wait for each other. A goroutine whose turn it is but
+// that is still held goes to the scheduler loop, which stands on the thread's own stack.
+//
+// The short way takes the next goroutine from the processor's own slots and switches straight to it.
+// Everything else (attention, nothing local, a look at the other queues is due, no stack in the
+// cache) is the scheduler loop's.
+#pragma once
+
+#include "base/check.hpp"
+#include "sched/state.hpp"
+
+namespace skein::inline SKEIN_ABI::sched {
+
+SKEIN_ALWAYS_INLINE worker* current() noexcept { return arch::current_worker(); }
+
+// enter(), leave() bracket the use of the processor; enter() gives null to a thread or goroutine
+// that has none at the moment.
+SKEIN_ALWAYS_INLINE proc* enter(worker* w) noexcept {
+  w->in_runtime.store(1, std::memory_order_relaxed);
+  light_barrier();
+  return w->held.load(std::memory_order_relaxed);
+}
+SKEIN_ALWAYS_INLINE void leave(worker* w) noexcept { w->in_runtime.store(0, std::memory_order_release); }
+
+// lost_proc() settles what enter() saw as null: waits for a monitor that is taking the processor and
+// may give it back. Returns the processor after all, or null.
+proc* lost_proc(worker* w) noexcept;
+
+void attend(worker* w);
+// attend_if_asked() is the first thing every operation that may block or wake does.
+SKEIN_ALWAYS_INLINE void attend_if_asked() {
+  worker* w = current();
+  if (w->attention_word.load(std::memory_order_relaxed) != 0) [[unlikely]] attend(w);
+}
+
+SKEIN_ALWAYS_INLINE goroutine* current_goroutine() noexcept { return current()->g; }
+SKEIN_ALWAYS_INLINE runtime_state* runtime_of(const goroutine* g) noexcept {
+  return detail::goroutine_slab::owner_of(g);
+}
+
+// bump() counts for the owner of a counter: a plain increment that others may read.
+SKEIN_ALWAYS_INLINE void bump(atomic<std::uint64_t>& n) noexcept {
+  n.store(n.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+// take_local() is the goroutine to run next from the processor's own slots, or null when there is
+// none or a look at everything else is due.
+SKEIN_ALWAYS_INLINE goroutine* take_local(proc* p) noexcept {
+  if (--p->until_look == 0) [[unlikely]] return nullptr;
+  if (goroutine* g = p->lifo.load(std::memory_order_relaxed)) {
+    p->lifo.store(nullptr, std::memory_order_relaxed);
+    return g;
+  }
+  return p->queue.pop();
+}
+
+// give_stack() prepares a goroutine that has not started; false when the cache has no stack for it.
+SKEIN_ALWAYS_INLINE void set_stack(goroutine* g, arch::stack* s) noexcept {
+  g->stk = s;
+  g->ctx.sp = s->top();
+  g->ctx.ip = reinterpret_cast<void*>(&skein_goroutine_start);
+#if defined(SKEIN_SEES_ASAN)
+  g->ctx.bottom = s->limit();
+  g->ctx.size = static_cast<std::size_t>(s->top() - s->limit());
+#endif
+#if defined(SKEIN_TSAN_FIBERS)
+  if (s->fiber == nullptr) s->fiber = __tsan_create_fiber(0);
+  g->ctx.fiber = s->fiber;
+#endif
+}
+SKEIN_ALWAYS_INLINE bool give_stack(proc* p, goroutine* g) noexcept {
+  arch::stack* s = p->stacks;
+  if (s == nullptr || g->stack_class != p->stack_class) [[unlikely]] return false;
+  p->stacks = s->next;
+  --p->stack_count;
+  set_stack(g, s);
+  return true;
+}
+
+SKEIN_ALWAYS_INLINE bool held(const goroutine* g) noexcept {
+  return g->hold.load(std::memory_order_acquire) != 0;  // pairs with release_held()
+}
+
+// begin_run() makes g the running goroutine of w; the switch follows.
+SKEIN_ALWAYS_INLINE void begin_run(worker* w, goroutine* g) noexcept {
+  g->hold.store(g->hold.load(std::memory_order_relaxed) | goroutine::on_cpu, std::memory_order_relaxed);
+  g->state.store(status::running, std::memory_order_relaxed);
+  w->g = g;
+}
+
+// release_held() lets others run the goroutine that this context was switched to from.
+SKEIN_ALWAYS_INLINE void release_held(void* before) noexcept {
+  if (before == nullptr) return;
+  auto* g = static_cast<goroutine*>(before);
+  g->hold.store(g->hold.load(std::memory_order_relaxed) & goroutine::locked, std::memory_order_release);
+}
+
+// What travels with a goroutine besides its registers: errno, and the exceptions it is handling.
+struct baggage {
+  void* caught;
+  unsigned uncaught;
+  int error;
+};
+struct eh_globals {  // the layout that the C++ ABI gives __cxa_eh_globals
+  void* caught;
+  unsigned uncaught;
+};
+SKEIN_ALWAYS_INLINE eh_globals* exceptions(worker* w) noexcept { return reinterpret_cast<eh_globals*>(w->exceptions); }
+
+SKEIN_ALWAYS_INLINE baggage pack(worker* w) noexcept {
+  eh_globals* e = exceptions(w);
+  const baggage b{e->caught, e->uncaught, *w->errno_place};
+  if (b.caught != nullptr || b.uncaught != 0) [[unlikely]] {
+    e->caught = nullptr;
+    e->uncaught = 0;
+  }
+  return b;
+}
+SKEIN_ALWAYS_INLINE void unpack(const baggage& b) noexcept {
+  worker* w = current();  // perhaps another one than before
+  *w->errno_place = b.error;
+  if (b.caught != nullptr || b.uncaught != 0) [[unlikely]] {
+    eh_globals* e = exceptions(w);
+    e->caught = b.caught;
+    e->uncaught = b.uncaught;
+  }
+}
+
+// switch_away() leaves g for n, or for the scheduler loop when n is null, and returns when g runs
+// again.
+SKEIN_ALWAYS_INLINE void switch_away(worker* w, goroutine* g, goroutine* n) noexcept {
+  const baggage b = pack(w);
+  arch::context* to = &w->loop;
+  if (n != nullptr) {
+    begin_run(w, n);
+    to = &n->ctx;
+  }
+  release_held(arch::switch_context(&g->ctx, to, g));
+  unpack(b);
+}
+
+// park() blocks the calling goroutine until somebody makes it ready. Ends inside the runtime: the
+// caller goes on with leave().
+SKEIN_ALWAYS_INLINE void park(worker* w, goroutine* g, status why) noexcept {
+  g->state.store(why, std::memory_order_relaxed);
+  proc* p = enter(w);
+  goroutine* n = nullptr;
+  if (p != nullptr && w->attention_word.load(std::memory_order_relaxed) == 0) [[likely]] {
+    bump(p->parks);
+    n = take_local(p);
+    if (n != nullptr) {
+      if (held(n) || (n->stk == nullptr && !give_stack(p, n))) [[unlikely]] {
+        w->picked = n;
+        n = nullptr;
+      } else {
+        bump(p->switches);
+      }
+    }
+  }
+  switch_away(w, g, n);
+}
+
+// resumed() ends a blocking operation: back to user code on whatever worker this is now.
+SKEIN_ALWAYS_INLINE void resumed() noexcept { leave(current()); }
+
+// ready() makes a parked (or parking) goroutine runnable on its own runtime. Callable from anywhere,
+// with no lock held. Not from the scheduler loop, which has its own way (make_ready).
+void ready_slow(goroutine* g) noexcept;
+void push_surplus(proc* p, goroutine* g) noexcept;
+void wake_worker(runtime_state* rt) noexcept;
+
+// maybe_wake() follows every act that makes work visible to others.
+SKEIN_ALWAYS_INLINE void maybe_wake(runtime_state* rt) noexcept {
+  light_barrier();  // pairs with the heavy_barrier of a worker that goes idle
+  if (rt->idle_procs.load(std::memory_order_relaxed) != 0 && rt->spinning.load(std::memory_order_relaxed) == 0)
+      [[unlikely]]
+    wake_worker(rt);
+}
+
+SKEIN_ALWAYS_INLINE void push_local(proc* p, goroutine* g) noexcept {
+  if (!p->queue.push(g)) [[unlikely]] push_surplus(p, g);
+}
+
+SKEIN_ALWAYS_INLINE void ready(goroutine* g) noexcept {
+  worker* w = current();
+  proc* p = enter(w);
+  if (p == nullptr || p->rt != runtime_of(g)) [[unlikely]] {
+    leave(w);
+    ready_slow(g);
+    return;
+  }
+  goroutine* before = p->lifo.load(std::memory_order_relaxed);
+  p->lifo.store(g, std::memory_order_relaxed);
+  if (before != nullptr) {
+    push_local(p, before);
+    maybe_wake(p->rt);
+  }
+  leave(w);
+}
+
+// ready_all() makes a list ready, in order, each once, at the back of the queue.
+void ready_all(goroutine_list& list) noexcept;
+
+// wake() ends the sleep of a claimed waiter, whatever its kind.
+void wake_thread(waiter* w) noexcept;
+SKEIN_ALWAYS_INLINE void wake(waiter* w) noexcept {
+  if (goroutine* g = w->g) [[likely]]
+    ready(g);
+  else
+    wake_thread(w);
+}
+// collect() is wake() for code that holds a lock or runs in the scheduler: goroutines go to a list.
+inline void collect(waiter* w, goroutine_list& list) noexcept {
+  if (w->g != nullptr)
+    list.push(w->g);
+  else
+    wake_thread(w);
+}
+
+// yield() gives way to the other runnable goroutines; `to_all` stands behind those of other
+// processors too.
+void yield(worker* w, bool to_all) noexcept;
+
+// thread_wait() blocks a plain thread until the waiter is woken, or claims it for `timeout_index`
+// when the deadline passes first. when == never: no deadline.
+void thread_wait(waiter& w, std::int64_t when, std::uint32_t timeout_index) noexcept;
+
+}  // namespace skein::inline SKEIN_ABI::sched

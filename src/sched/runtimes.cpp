@@ -1,0 +1,384 @@
+// Runtimes: made, found, ended.
+//
+// The end (R2). When main returns `stopping` is set and every worker is asked to stop. A worker in
+// the scheduler ends its thread; one in user code does at its next entry, and leaves its goroutine
+// where it stands. When all threads are gone the goroutines that are parked are unlinked from what
+// they wait for, under the locks of those objects, and only then any stack is freed: an object may
+// live on another goroutine's stack. If a thread does not come back within stop_grace everything it
+// may touch is left behind with it.
+#include <errno.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <exception>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+
+#include "base/check.hpp"
+#include "os/cpus.hpp"
+#include "sched/goexit.hpp"
+#include "sched/registry.hpp"
+#include "sched/sched.hpp"
+#include "sched/sim.hpp"
+#include "skein/go.hpp"
+#include "skein/task.hpp"
+
+namespace skein::inline SKEIN_ABI {
+namespace sched {
+
+registry& runtimes() noexcept {
+  static registry* const r = [] {
+    // In the child no worker runs. Whoever uses skein there meets the attention word.
+    pthread_atfork(nullptr, nullptr, [] {
+      runtimes().forked.store(true, std::memory_order_relaxed);
+      current()->attention_word.fetch_or(attention::forked, std::memory_order_relaxed);
+    });
+    return new registry;  // outlives every static destructor
+  }();
+  return *r;
+}
+
+namespace {
+
+thread_local runtime_state* attached = nullptr;
+
+int choose_procs(const options& o) {
+  if (o.procs < 0 || o.procs > max_procs) throw std::invalid_argument("skein: options.procs must be 0 (default) or 1 to 1024");
+  if (o.procs != 0) return o.procs;
+  if (const char* text = std::getenv("SKEIN_PROCS"); text != nullptr && *text != 0) {
+    const int n = os::parse_procs(text, max_procs);
+    if (n == 0) throw std::invalid_argument(std::string("skein: SKEIN_PROCS=") + text + ": expected a number from 1 to 1024");
+    return n;
+  }
+  return std::min(os::quota_cpus(), max_procs);
+}
+
+// Shadow stacks would see every switch as an attack.
+void refuse_shadow_stack() {
+  std::FILE* f = std::fopen("/proc/self/status", "re");
+  if (f == nullptr) return;
+  char line[256];
+  bool on = false;
+  while (std::fgets(line, sizeof line, f) != nullptr)
+    if (std::string_view(line).starts_with("x86_Thread_features:") && std::string_view(line).find("shstk") != std::string_view::npos) on = true;
+  std::fclose(f);
+  if (on) throw std::system_error(std::make_error_code(std::errc::operation_not_supported),
+                                  "skein: this process runs with CET shadow stacks, which allow no switch between stacks; "
+                                  "start it with GLIBC_TUNABLES=glibc.cpu.hwcaps=-SHSTK");
+}
+
+proc* add_proc(runtime_state* rt) {
+  const int n = rt->made_procs.load(std::memory_order_relaxed);
+  proc* p = new (sys::allocate(sizeof(proc), alignof(proc))) proc(rt, n);
+  p->stack_class = rt->stack_class;
+  rt->all_procs[n].store(p, std::memory_order_release);
+  rt->made_procs.store(n + 1, std::memory_order_release);
+  return p;
+}
+
+// Takes a goroutine that nobody will resume out of whatever it waits for.
+void unlink_wait(goroutine* g) noexcept {
+  waiter* w = g->waiting;
+  if (w == nullptr) return;
+  const auto take_out = [](detail::wait_node& n) {
+    if (n.lock == nullptr) return;
+    n.lock->lock();
+    if (n.linked) detail::unlink(*n.list, &n);
+    n.lock->unlock();
+  };
+  for (std::uint32_t i = 0; i < w->count; ++i) take_out(w->nodes[i]);
+  if (w->context != nullptr) take_out(*w->context);
+  if (w->deadline != nullptr)
+    if (detail::timers* heap = w->deadline->home.load(std::memory_order_relaxed)) heap->remove(w->deadline);
+  if (w->io != nullptr) runtime_of(g)->io.disarm(w->io);
+  g->waiting = nullptr;
+}
+
+bool wait_for_threads(runtime_state* rt) noexcept {
+  const std::int64_t until = sys::monotonic_ns() + std::max<std::int64_t>(0, rt->opt.stop_grace.count());
+  const timespec ts{static_cast<time_t>(until / 1'000'000'000), static_cast<long>(until % 1'000'000'000)};
+  for (;;) {
+    const std::uint32_t n = rt->live_threads.load(std::memory_order_acquire);
+    if (n == 0) return true;
+    if (sys::futex_wait(rt->live_threads, n, &ts) == -ETIMEDOUT) return rt->live_threads.load(std::memory_order_acquire) == 0;
+  }
+}
+
+}  // namespace
+
+std::int64_t clock_of(runtime_state* rt) noexcept { return rt->sim != nullptr ? rt->sim->now() : sys::monotonic_ns(); }
+
+std::int64_t current_ns() noexcept {
+  worker* w = current();
+  return w->rt != nullptr && w->rt->sim != nullptr ? w->rt->sim->now() : sys::monotonic_ns();
+}
+
+detail::timers& heap_for(worker* w) noexcept {
+  proc* p = w->held.load(std::memory_order_relaxed);
+  return p != nullptr ? p->timers : w->rt->outside_timers;
+}
+
+void check_fork() noexcept {
+  if (runtimes().forked.load(std::memory_order_relaxed))
+    base::fatal("used in a fork child: its workers are in the parent; call exec, or fork before skein starts");
+}
+
+runtime_state* attached_runtime() noexcept {
+  worker* w = current();
+  if (w->rt != nullptr) return w->rt;
+  if (attached != nullptr) return attached;
+  registry& r = runtimes();
+  r.lock.lock();
+  runtime_state* rt = r.first != nullptr && r.first->next_runtime == nullptr ? r.first : nullptr;
+  r.lock.unlock();
+  return rt;
+}
+
+std::size_t live_goroutines(runtime_state* rt) noexcept {
+  // Ended first: a goroutine that starts and ends in between is then not counted below zero.
+  std::uint64_t ended = rt->ended.load(std::memory_order_relaxed);
+  const int n = rt->made_procs.load(std::memory_order_acquire);
+  for (int i = 0; i < n; ++i) ended += rt->all_procs[i].load(std::memory_order_acquire)->ended.load(std::memory_order_relaxed);
+  std::uint64_t started = rt->started.load(std::memory_order_relaxed);
+  for (int i = 0; i < n; ++i) started += rt->all_procs[i].load(std::memory_order_acquire)->started.load(std::memory_order_relaxed);
+  return started > ended ? started - ended : 0;
+}
+
+runtime_state* create_runtime(const options& o) {
+  check_fork();
+  refuse_shadow_stack();
+  const int procs = choose_procs(o);
+  if (o.max_threads < procs + 1) throw std::invalid_argument("skein: options.max_threads must be greater than procs");
+  probe_fences();
+  install_fault_handlers();
+  auto rt = std::make_unique<runtime_state>(o);
+  rt->stack_class = arch::class_for(o.stack == 0 ? arch::class_bytes(default_class) : o.stack);
+  if (rt->stack_class < 0) throw std::invalid_argument("skein: options.stack must be at most 8 MiB");
+  rt->cpus = os::allowed_cpus();
+  if (const int r = rt->io.open(); r < 0) throw std::system_error(-r, std::generic_category(), "skein: cannot open the poller");
+  rt->procs.store(procs, std::memory_order_relaxed);
+  for (int i = 0; i < procs; ++i) {
+    proc* p = add_proc(rt.get());
+    p->next_idle = rt->idle_proc_list;
+    rt->idle_proc_list = p;
+  }
+  rt->idle_procs.store(static_cast<std::uint32_t>(procs), std::memory_order_relaxed);
+  start_monitor(rt.get());
+  // The first worker now, so that a system without threads says so here.
+  proc* first = take_idle_proc(rt.get());
+  if (!new_worker(rt.get(), first, false)) {
+    begin_stop(rt.get());
+    destroy_runtime(rt.release());
+    throw std::system_error(EAGAIN, std::generic_category(), "skein: cannot start a worker thread");
+  }
+  registry& r = runtimes();
+  r.lock.lock();
+  rt->number = ++r.made;
+  rt->next_runtime = r.first;
+  r.first = rt.get();
+  r.lock.unlock();
+  return rt.release();
+}
+
+void drop_goroutines(runtime_state* rt) noexcept {
+  rt->slab.for_each([](goroutine& g, std::size_t) {
+    if (g.state.load(std::memory_order_relaxed) >= status::chan_send) unlink_wait(&g);
+  });
+}
+
+void begin_stop(runtime_state* rt) noexcept {
+  rt->idle_lock.lock();
+  rt->stopping.store(true, std::memory_order_seq_cst);
+  for (worker* w = rt->all_workers; w != nullptr; w = w->next_all) {
+    w->attention_word.fetch_or(attention::stop, std::memory_order_relaxed);
+    w->wake.store(1, std::memory_order_release);
+    sys::futex_wake(w->wake, 1);
+  }
+  rt->idle_lock.unlock();
+  rt->io.interrupt();
+  wake_monitor(rt);
+}
+
+void destroy_runtime(runtime_state* rt) noexcept {
+  registry& r = runtimes();
+  if (r.forked.load(std::memory_order_relaxed)) return;  // the parent's
+  if (!rt->stopping.load(std::memory_order_acquire)) begin_stop(rt);
+  r.lock.lock();
+  for (runtime_state** at = &r.first; *at != nullptr; at = &(*at)->next_runtime)
+    if (*at == rt) {
+      *at = rt->next_runtime;
+      break;
+    }
+  r.lock.unlock();
+  const bool all_gone = wait_for_threads(rt);
+  heavy_barrier();
+  drop_goroutines(rt);
+  // Otherwise left behind, with all that its threads may still touch.
+  if (all_gone) delete rt;
+}
+
+void check_drained(runtime_state* rt) noexcept {
+  rt->idle_lock.lock();
+  const bool still = rt->idle_procs.load(std::memory_order_relaxed) >= static_cast<std::uint32_t>(rt->procs.load(std::memory_order_relaxed));
+  const bool over = still && live_goroutines(rt) == 0;
+  rt->idle_lock.unlock();
+  if (!over || rt->main_done.exchange(1, std::memory_order_acq_rel) != 0) return;
+  sys::futex_wake(rt->main_done, 1);
+}
+
+}  // namespace sched
+
+namespace detail {
+
+runtime_state::runtime_state(const options& o) : opt(o), slab(this) {}
+
+runtime_state::~runtime_state() {
+  for (int i = 0; i < made_procs.load(std::memory_order_relaxed); ++i) {
+    sched::proc* p = all_procs[i].load(std::memory_order_relaxed);
+    p->~proc();
+    sys::deallocate(p, sizeof(sched::proc), alignof(sched::proc));
+  }
+  while (all_workers != nullptr) {
+    sched::worker* w = all_workers;
+    all_workers = w->next_all;
+    w->~worker();
+    sys::deallocate(w, sizeof(sched::worker), alignof(sched::worker));
+  }
+}
+
+namespace {
+
+struct main_frame_of {
+  main_call* m;
+  runtime_state* rt;
+};
+
+// main's end is the program's end, unless it left by exit_goroutine(): then the others go on.
+void run_main_goroutine(void* closure) {
+  const auto f = *static_cast<main_frame_of*>(closure);
+  try {
+    f.m->run(f.m->self);
+  } catch (sched::goexit&) {
+    throw;
+  } catch (...) {
+    f.m->error = std::current_exception();
+  }
+  if (f.rt->opt.on_exit == on_exit::wait_all && !f.m->error) {
+    f.rt->draining.store(true, std::memory_order_release);
+    return;
+  }
+  sched::begin_stop(f.rt);
+  f.rt->main_done.store(1, std::memory_order_release);
+  sys::futex_wake(f.rt->main_done, 1);
+}
+
+}  // namespace
+
+void run_main(const options& o, main_call& m) {
+  if (sched::current_goroutine() != nullptr) throw misuse("skein: run() on a goroutine; use skein::runtime for a runtime inside another");
+  runtime_state* rt = sched::create_runtime(o);
+  struct ender {
+    runtime_state* rt;
+    ~ender() { sched::destroy_runtime(rt); }
+  } e{rt};
+  const main_frame_of f{&m, rt};
+  go_bytes({}, &run_main_goroutine, &f, sizeof f, rt);
+  sched::thread_waits(1);
+  while (rt->main_done.load(std::memory_order_acquire) == 0) sys::futex_wait(rt->main_done, 0, nullptr);
+  sched::thread_waits(-1);
+}
+
+}  // namespace detail
+
+runtime::runtime(const options& o) : state_(sched::create_runtime(o), &sched::destroy_runtime) {}
+runtime::~runtime() = default;
+
+void runtime::run_and_wait(const std::function<void()>& f) {
+  const go_options own_stack{.stack = state_->opt.stack};  // so that no joiner runs it in place
+  auto t = spawn_on(state_.get(), own_stack, [&f] { f(); });
+  t.join();
+}
+
+runtime::attachment::attachment(runtime& r) {
+  if (sched::current_goroutine() != nullptr) throw misuse("skein: a goroutine belongs to its runtime and cannot be attached to another");
+  before_ = std::exchange(sched::attached, r.state_.get());
+}
+runtime::attachment::~attachment() { sched::attached = before_; }
+
+int procs() {
+  detail::runtime_state* rt = sched::attached_runtime();
+  return rt != nullptr && rt->sim == nullptr ? rt->procs.load(std::memory_order_relaxed) : 1;
+}
+
+int procs(int n) {
+  using namespace sched;
+  if (n < 1 || n > max_procs) throw std::invalid_argument("skein: procs(n) takes 1 to 1024");
+  detail::runtime_state* rt = attached_runtime();
+  if (rt == nullptr) throw no_runtime("skein: procs(n) without a runtime");
+  if (rt->sim != nullptr) return 1;
+  registry& r = runtimes();
+  std::lock_guard one_at_a_time(r.changing);
+  const int before = rt->procs.load(std::memory_order_relaxed);
+  while (rt->made_procs.load(std::memory_order_relaxed) < n) {
+    proc* p = add_proc(rt);
+    p->retired.store(true, std::memory_order_relaxed);
+    p->out = true;
+  }
+  rt->idle_lock.lock();
+  rt->procs.store(n, std::memory_order_release);
+  proc** at = &rt->idle_proc_list;
+  while (*at != nullptr) {  // idle ones that are not wanted any more
+    proc* p = *at;
+    if (p->id < n) {
+      at = &p->next_idle;
+      continue;
+    }
+    *at = p->next_idle;
+    rt->idle_procs.fetch_sub(1, std::memory_order_relaxed);
+    p->retired.store(true, std::memory_order_relaxed);
+    p->out = true;
+  }
+  const int made = rt->made_procs.load(std::memory_order_relaxed);
+  for (int i = 0; i < made; ++i) {
+    proc* p = rt->all_procs[i].load(std::memory_order_relaxed);
+    if (i >= n) {
+      p->retired.store(true, std::memory_order_relaxed);
+      continue;
+    }
+    p->retired.store(false, std::memory_order_relaxed);
+    if (!p->out) continue;
+    p->out = false;
+    p->next_idle = rt->idle_proc_list;
+    rt->idle_proc_list = p;
+    rt->idle_procs.fetch_add(1, std::memory_order_relaxed);
+  }
+  for (worker* w = rt->all_workers; w != nullptr; w = w->next_all) w->attention_word.fetch_or(attention::look, std::memory_order_relaxed);
+  rt->idle_lock.unlock();
+  heavy_barrier();
+  if (work_anywhere(rt)) wake_worker(rt);
+  return before;
+}
+
+runtime_stats stats() {
+  runtime_stats s;
+  detail::runtime_state* rt = sched::attached_runtime();
+  if (rt == nullptr) return s;
+  s.goroutines_started = rt->started.load(std::memory_order_relaxed);
+  const int n = rt->made_procs.load(std::memory_order_acquire);
+  for (int i = 0; i < n; ++i) {
+    const sched::proc* p = rt->all_procs[i].load(std::memory_order_acquire);
+    s.goroutines_started += p->started.load(std::memory_order_relaxed);
+    s.parks += p->parks.load(std::memory_order_relaxed);
+    s.steals += p->steals.load(std::memory_order_relaxed);
+  }
+  s.goroutines_live = sched::live_goroutines(rt);
+  s.wakeups = rt->wakeups.load(std::memory_order_relaxed);
+  s.handoffs = rt->handoffs.load(std::memory_order_relaxed);
+  s.threads = rt->live_threads.load(std::memory_order_relaxed);
+  s.dropped_exceptions = rt->dropped_exceptions.load(std::memory_order_relaxed);
+  return s;
+}
+
+}  // namespace skein::inline SKEIN_ABI

@@ -1,0 +1,83 @@
+// The scheduler's inside: what its own files share.
+#pragma once
+
+#include "sched/park.hpp"
+
+namespace skein::inline SKEIN_ABI::sched {
+
+// worker.cpp: the loop of a worker
+void run_worker_loop(worker* w) noexcept;
+// make_ready() puts goroutines at the back of a processor's queue, for whoever owns the processor.
+void make_ready(proc* p, goroutine_list& list) noexcept;
+void reclaim(worker* w) noexcept;      // frees what ended without a processor
+// execute() runs g on this worker, with a stack already given, until somebody returns to the loop.
+void execute(worker* w, goroutine* g) noexcept;
+bool ensure_stack(runtime_state* rt, proc* p, goroutine* g) noexcept;
+void put_stack(runtime_state* rt, proc* p, arch::stack* s) noexcept;
+
+// idle.cpp
+enum class idle_result { has_proc, sleep };
+// go_idle() gives the processor up unless there is work after all.
+idle_result go_idle(worker* w, proc* p) noexcept;
+// sleep_for_proc() sleeps, in the poller or on the futex, until somebody gives the worker a processor
+// or the runtime ends; false at the end.
+bool sleep_for_proc(worker* w) noexcept;
+proc* take_idle_proc(runtime_state* rt) noexcept;  // null if there is none
+// release_proc() finds another worker for p, or lets it be idle. Any thread.
+void release_proc(proc* p) noexcept;
+bool work_anywhere(runtime_state* rt) noexcept;
+std::int64_t next_deadline(runtime_state* rt) noexcept;
+void stop_spinning(worker* w) noexcept;
+void bind(worker* w, proc* p) noexcept;    // the worker holds p from now on
+void unbind(worker* w, proc* p) noexcept;  // by the worker itself
+void retire_if_asked(worker* w, proc* p) noexcept;
+
+// threads.cpp
+// new_worker() starts a thread that holds p; false when the system has none to give.
+bool new_worker(runtime_state* rt, proc* p, bool spinning) noexcept;
+void start_monitor(runtime_state* rt);
+void wake_monitor(runtime_state* rt) noexcept;
+void note_thread_end(runtime_state* rt) noexcept;
+void describe_loop(worker* w) noexcept;  // tells the sanitizers about the calling thread's own stack
+
+// entry.cpp
+goroutine* new_goroutine(runtime_state* rt, const go_options& o, const void* site);
+void free_goroutine(runtime_state* rt, proc* p, goroutine* g) noexcept;
+void submit(runtime_state* rt, goroutine* g) noexcept;  // a goroutine nobody has seen yet
+std::size_t live_goroutines(runtime_state* rt) noexcept;
+
+// monitor.cpp
+void run_monitor(runtime_state* rt) noexcept;
+
+// runtimes.cpp
+runtime_state* attached_runtime() noexcept;  // the caller's: its own, the attached, or the only one
+runtime_state* create_runtime(const options& o);
+void destroy_runtime(runtime_state* rt) noexcept;  // stops it, waits, frees
+void drop_goroutines(runtime_state* rt) noexcept;  // unlinks all that wait; nobody runs any more
+void begin_stop(runtime_state* rt) noexcept;
+void check_drained(runtime_state* rt) noexcept;
+
+// deadlock.cpp
+void report_if_all_asleep(runtime_state* rt) noexcept;
+void thread_waits(int change) noexcept;        // plain threads that wait without a deadline
+void known_threads(int change) noexcept;       // threads of the runtime itself
+void subscribed(int change) noexcept;          // channels of signals
+bool outside_deadlines() noexcept;             // the deadline service has something to do
+
+// faults.cpp: signals and terminate
+void install_fault_handlers();
+void give_signal_stack(worker* w) noexcept;
+void drop_signal_stack(worker* w) noexcept;
+
+// Milliseconds the coarse clock of deadlines and the monitor count in.
+std::int64_t clock_of(runtime_state* rt) noexcept;
+std::int64_t current_ns() noexcept;  // of the caller's runtime: virtual in a simulation
+
+// heap_for() is where the calling goroutine's deadlines go.
+detail::timers& heap_for(worker* w) noexcept;
+// note_deadline() wakes the poller if it would sleep past `when`.
+void note_deadline(runtime_state* rt, std::int64_t when) noexcept;
+
+void check_fork() noexcept;
+
+}  // namespace skein::inline SKEIN_ABI::sched

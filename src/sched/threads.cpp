@@ -1,0 +1,163 @@
+// The threads of a runtime: workers and the monitor.
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+
+#include <cstdio>
+#include <new>
+#include <system_error>
+
+#include "sched/sched.hpp"
+
+namespace skein::inline SKEIN_ABI {
+
+namespace arch {
+// Plain threads share one worker that is none: no processor, no goroutine, never asked for attention.
+static constinit sched::worker no_worker;
+thread_local constinit sched::worker* skein_current_worker = &no_worker;
+}  // namespace arch
+
+namespace sched {
+namespace {
+
+// Signals are the program's other threads' business; those that a thread causes itself stay open.
+void block_signals(sigset_t* before) noexcept {
+  sigset_t all;
+  sigfillset(&all);
+  for (int s : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT}) sigdelset(&all, s);
+  pthread_sigmask(SIG_SETMASK, &all, before);
+}
+
+int start_thread(pthread_t* t, void* (*f)(void*), void* arg) noexcept {
+  pthread_attr_t attr;
+  pthread_attr_init(&attr);
+  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+  // Blocked before the thread exists, so it never runs a handler that is not its own.
+  sigset_t before;
+  block_signals(&before);
+  const int r = sys::thread_create(t, &attr, f, arg);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  pthread_attr_destroy(&attr);
+  return r;
+}
+
+void pin(const worker* w) noexcept {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  int n = (w->number - 1) % std::max(1, CPU_COUNT(&allowed));
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed) || n-- > 0) continue;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    pthread_setaffinity_np(pthread_self(), sizeof one, &one);
+    return;
+  }
+}
+
+void* worker_thread(void* arg) {
+  auto* w = static_cast<worker*>(arg);
+  runtime_state* rt = w->rt;
+  char label[16];
+  std::snprintf(label, sizeof label, "skein/%d", w->number);
+  pthread_setname_np(pthread_self(), label);
+  if (rt->opt.pin) pin(w);
+  w->exceptions = abi::__cxa_get_globals();
+  w->errno_place = &errno;
+  describe_loop(w);
+  give_signal_stack(w);
+  arch::skein_current_worker = w;
+  if (rt->opt.on_thread_start) rt->opt.on_thread_start();
+  run_worker_loop(w);
+  if (rt->opt.on_thread_stop) rt->opt.on_thread_stop();
+  arch::skein_current_worker = &arch::no_worker;
+  drop_signal_stack(w);
+  note_thread_end(rt);
+  return nullptr;
+}
+
+void* monitor_thread(void* arg) {
+  auto* rt = static_cast<runtime_state*>(arg);
+  pthread_setname_np(pthread_self(), "skein/monitor");
+  run_monitor(rt);
+  note_thread_end(rt);
+  return nullptr;
+}
+
+}  // namespace
+
+void describe_loop([[maybe_unused]] worker* w) noexcept {
+#if defined(SKEIN_SEES_ASAN)
+  pthread_attr_t attr;
+  pthread_getattr_np(pthread_self(), &attr);
+  void* bottom;
+  pthread_attr_getstack(&attr, &bottom, &w->loop.size);
+  w->loop.bottom = bottom;
+  pthread_attr_destroy(&attr);
+#endif
+#if defined(SKEIN_TSAN_FIBERS)
+  w->loop.fiber = __tsan_get_current_fiber();
+#endif
+}
+
+void note_thread_end(runtime_state* rt) noexcept {
+  known_threads(-1);
+  // Last touch: the futex word of whoever waits may be gone right after it is zero.
+  auto& live = rt->live_threads;
+  if (live.fetch_sub(1, std::memory_order_acq_rel) == 1) sys::futex_wake(live, 1);
+}
+
+bool new_worker(runtime_state* rt, proc* p, bool spinning) noexcept {
+  rt->idle_lock.lock();
+  const bool full = rt->threads >= static_cast<std::uint32_t>(rt->opt.max_threads);
+  if (!full) ++rt->threads;
+  const auto number = static_cast<int>(rt->threads);
+  rt->idle_lock.unlock();
+  if (full) base::fatal("options.max_threads reached: too many goroutines block their threads");
+  worker* w = nullptr;
+  try {
+    w = new (sys::allocate(sizeof(worker), alignof(worker))) worker;
+  } catch (const std::bad_alloc&) {
+  }
+  if (w != nullptr) {
+    w->rt = rt;
+    w->number = number;
+    w->random = base::rng(rt->number * 1024 + static_cast<std::uint64_t>(number));
+    w->in_runtime.store(1, std::memory_order_relaxed);
+    w->spinning = spinning;
+    bind(w, p);
+    rt->live_threads.fetch_add(1, std::memory_order_relaxed);
+    known_threads(1);
+    if (start_thread(&w->thread, &worker_thread, w) == 0) {
+      rt->idle_lock.lock();
+      w->next_all = rt->all_workers;
+      rt->all_workers = w;
+      // The end of the runtime may have walked the list just before.
+      if (rt->stopping.load(std::memory_order_relaxed)) w->attention_word.fetch_or(attention::stop);
+      rt->idle_lock.unlock();
+      return true;
+    }
+    rt->live_threads.fetch_sub(1, std::memory_order_relaxed);
+    known_threads(-1);
+    p->holder.store(nullptr, std::memory_order_relaxed);
+    sys::deallocate(w, sizeof(worker), alignof(worker));
+  }
+  rt->idle_lock.lock();
+  --rt->threads;
+  rt->idle_lock.unlock();
+  return false;
+}
+
+void start_monitor(runtime_state* rt) {
+  rt->live_threads.fetch_add(1, std::memory_order_relaxed);
+  known_threads(1);
+  if (const int r = start_thread(&rt->monitor_thread, &monitor_thread, rt)) {
+    rt->live_threads.fetch_sub(1, std::memory_order_relaxed);
+    known_threads(-1);
+    throw std::system_error(-r, std::generic_category(), "skein: cannot start the monitor thread");
+  }
+}
+
+}  // namespace sched
+}  // namespace skein::inline SKEIN_ABI

@@ -1,0 +1,289 @@
+// The scheduler loop of a worker: find a goroutine, run it, again.
+//
+// Order of looking: what a parking goroutine picked; timers that are due; one goroutine from the
+// global queue at every look, so that it is not starved by local ones; the own queue; the LIFO slot
+// (behind the queue, so that two goroutines that wake each other for ever do not keep the others
+// waiting); the global queue in bulk; the poller; other processors' queues.
+#include "sched/sched.hpp"
+
+#include <sched.h>
+
+#include <algorithm>
+
+#include "sched/sim.hpp"
+
+namespace skein::inline SKEIN_ABI::sched {
+namespace {
+
+constexpr std::int64_t spin_ns = 50'000;
+constexpr std::uint32_t polls_at_looks = 16;  // every so many looks a busy processor polls
+
+bool due(detail::timers& t, std::int64_t now) noexcept { return t.next() <= now; }
+
+// Runs the timers of `of` and queues what they make ready on p.
+bool run_timers(proc* p, detail::timers& of, std::int64_t now) noexcept {
+  goroutine_list list;
+  if (of.run(now, list) == 0) return false;
+  make_ready(p, list);
+  return true;
+}
+
+bool try_poll(runtime_state* rt, proc* p) noexcept {
+  if (rt->io.waiters() == 0 || !rt->idle_lock.try_lock()) return false;
+  const bool mine = rt->polling == poll_phase::nobody;
+  // A sleeper in the poller sees the events itself.
+  if (mine) rt->polling = poll_phase::interrupted;
+  rt->idle_lock.unlock();
+  if (!mine) return false;
+  goroutine_list list;
+  rt->io.wait(0, list);
+  rt->last_poll.fetch_add(1, std::memory_order_relaxed);
+  rt->idle_lock.lock();
+  rt->polling = poll_phase::nobody;
+  rt->idle_lock.unlock();
+  if (list.head == nullptr) return false;
+  make_ready(p, list);
+  return true;
+}
+
+// A core is free for spinning if no more processors are in use than there are cores.
+bool may_spin(runtime_state* rt) noexcept {
+  const auto procs = static_cast<std::uint32_t>(rt->procs.load(std::memory_order_relaxed));
+  const std::uint32_t idle = rt->idle_procs.load(std::memory_order_relaxed);
+  return procs > 1 && procs - std::min(idle, procs) <= static_cast<std::uint32_t>(rt->cpus);
+}
+
+goroutine* steal(worker* w, proc* p) noexcept {
+  runtime_state* rt = w->rt;
+  const int n = rt->made_procs.load(std::memory_order_acquire);
+  for (int round = 0; round < 4; ++round) {
+    int at = static_cast<int>(p->random.below(static_cast<std::uint32_t>(n)));
+    for (int i = 0; i < n; ++i, at = at + 1 == n ? 0 : at + 1) {
+      proc* victim = rt->all_procs[at].load(std::memory_order_acquire);
+      if (victim == p) continue;
+      if (goroutine* g = p->queue.steal_from(victim->queue)) {
+        bump(p->steals);
+        return g;
+      }
+      if (round == 3 && victim->timers.next() != detail::never && run_timers(p, victim->timers, clock_of(rt)))
+        return p->queue.pop();
+    }
+  }
+  return nullptr;
+}
+
+// Looks around for a while before giving up; others see it in `spinning` and wake nobody else.
+goroutine* spin(worker* w, proc* p) noexcept {
+  runtime_state* rt = w->rt;
+  if (!w->spinning) {
+    std::uint32_t none = 0;
+    if (!may_spin(rt) || !rt->spinning.compare_exchange_strong(none, 1, std::memory_order_relaxed)) return steal(w, p);
+    w->spinning = true;
+  }
+  const std::int64_t until = clock_of(rt) + spin_ns;
+  do {
+    if (goroutine* g = steal(w, p)) return g;
+    if (rt->inject.size() != 0 || rt->stopping.load(std::memory_order_relaxed) ||
+        w->attention_word.load(std::memory_order_relaxed) != 0)
+      return nullptr;
+    for (int i = 0; i < 50; ++i) detail::cpu_relax();
+  } while (may_spin(rt) && clock_of(rt) < until);
+  return nullptr;
+}
+
+goroutine* take_injected(proc* p, std::size_t n) noexcept {
+  goroutine_list list = p->rt->inject.pop(n);
+  goroutine* first = list.pop();
+  if (list.head != nullptr) make_ready(p, list);
+  return first;
+}
+
+// find() returns a goroutine to run, or null when the processor was given up or the end has come.
+goroutine* find(worker* w, proc* p) noexcept {
+  runtime_state* rt = w->rt;
+  for (std::uint32_t looks = 0;; ++looks) {
+    if (rt->stopping.load(std::memory_order_acquire)) return nullptr;
+    w->attention_word.fetch_and(~(attention::slice | attention::look), std::memory_order_relaxed);
+    if (p->retired.load(std::memory_order_relaxed)) {
+      retire_if_asked(w, p);
+      return nullptr;
+    }
+    p->until_look = look_every;
+    if (p->timers.next() != detail::never) {
+      const std::int64_t now = clock_of(rt);
+      if (due(p->timers, now)) run_timers(p, p->timers, now);
+    }
+    if (rt->outside_timers.next() != detail::never) {
+      const std::int64_t now = clock_of(rt);
+      if (due(rt->outside_timers, now)) run_timers(p, rt->outside_timers, now);
+    }
+    if (p->random.below(polls_at_looks) == 0) try_poll(rt, p);
+    if (rt->inject.size() != 0)
+      if (goroutine* g = take_injected(p, 1)) return g;
+    if (goroutine* g = p->queue.pop()) return g;
+    if (goroutine* g = p->lifo.load(std::memory_order_relaxed)) {
+      p->lifo.store(nullptr, std::memory_order_relaxed);
+      return g;
+    }
+    if (rt->inject.size() != 0) {
+      const auto share = rt->inject.size() / static_cast<std::size_t>(rt->procs.load(std::memory_order_relaxed)) + 1;
+      if (goroutine* g = take_injected(p, std::min<std::size_t>(share, detail::run_queue::slots / 2))) return g;
+    }
+    if (try_poll(rt, p)) continue;
+    if (goroutine* g = spin(w, p)) return g;
+    if (rt->inject.size() != 0) continue;
+    if (go_idle(w, p) == idle_result::sleep) return nullptr;
+    p = w->held.load(std::memory_order_relaxed);
+  }
+}
+
+// await_released() waits until a goroutine taken from a queue has left the stack it parks on. False
+// when that takes long: the thread it parks on has lost its core.
+bool await_released(const goroutine* g) noexcept {
+  for (int i = 0; i < 2000; ++i) {
+    if ((g->hold.load(std::memory_order_acquire) & goroutine::on_cpu) == 0) return true;
+    detail::cpu_relax();
+  }
+  return false;
+}
+
+// A goroutine tied to another thread goes there, with this worker's processor.
+void hand_to_locked(worker* w, proc* p, goroutine* g) noexcept {
+  worker* to = g->locked_to;
+  unbind(w, p);
+  runtime_state* rt = w->rt;
+  rt->idle_lock.lock();
+  to->given_g = g;
+  to->given = p;
+  rt->idle_lock.unlock();
+  to->wake.store(1, std::memory_order_release);
+  sys::futex_wake(to->wake, 1);
+}
+
+// The thread of a locked goroutine that is parked waits for it, and for nothing else.
+bool await_locked(worker* w, proc* p) noexcept {
+  if (p != nullptr) {
+    unbind(w, p);
+    release_proc(p);
+  }
+  return sleep_for_proc(w);
+}
+
+}  // namespace
+
+void make_ready(proc* p, goroutine_list& list) noexcept {
+  if (list.head == nullptr) return;
+  while (goroutine* g = list.pop()) push_local(p, g);
+  maybe_wake(p->rt);
+}
+
+void execute(worker* w, goroutine* g) noexcept {
+  begin_run(w, g);
+  void* before = arch::switch_context(&w->loop, &g->ctx, nullptr);
+  w->g = nullptr;
+  release_held(before);
+  reclaim(w);
+}
+
+bool ensure_stack(runtime_state* rt, proc* p, goroutine* g) noexcept {
+  if (g->stk != nullptr) return true;
+  if (p != nullptr && give_stack(p, g)) return true;
+  const bool cached = p != nullptr && g->stack_class == p->stack_class;
+  arch::stack* s = rt->stacks.take(g->stack_class, cached ? 32 : 1);
+  if (s == nullptr) return false;
+  arch::stack* rest = s->next;
+  set_stack(g, s);
+  if (rest != nullptr) {
+    std::uint32_t n = 0;
+    for (arch::stack* r = rest; r != nullptr; r = r->next) ++n;
+    p->stacks = rest;
+    p->stack_count = n;
+  }
+  return true;
+}
+
+void put_stack(runtime_state* rt, proc* p, arch::stack* s) noexcept {
+  if (p == nullptr || s->cls != p->stack_class) {
+    s->next = nullptr;
+    rt->stacks.put(s->cls, s);
+    return;
+  }
+  constexpr std::uint32_t most = 128;
+  if (p->stack_count >= most) {
+    // The older half goes to the pool. s is still being stood on, so it stays.
+    arch::stack* keep = p->stacks;
+    for (std::uint32_t i = 1; i < most / 2; ++i) keep = keep->next;
+    rt->stacks.put(s->cls, keep->next);
+    keep->next = nullptr;
+    p->stack_count = most / 2;
+  }
+  s->next = p->stacks;
+  p->stacks = s;
+  ++p->stack_count;
+}
+
+void reclaim(worker* w) noexcept {
+  if (w->dead_stack != nullptr) {
+    arch::stack* s = w->dead_stack;
+    w->dead_stack = nullptr;
+    s->next = nullptr;
+    w->rt->stacks.put(s->cls, s);
+  }
+  if (w->dead != nullptr) {
+    goroutine* g = w->dead;
+    w->dead = nullptr;
+    if (w->locked_g == g) {
+      w->locked_g = nullptr;
+      w->attention_word.fetch_and(~attention::locked, std::memory_order_relaxed);
+    }
+    free_goroutine(w->rt, nullptr, g);
+  }
+}
+
+void run_worker_loop(worker* w) noexcept {
+  runtime_state* rt = w->rt;
+  for (;;) {
+    // Here in_runtime is set: only this worker changes its processor.
+    proc* p = w->held.load(std::memory_order_relaxed);
+    if (p == nullptr) p = lost_proc(w);
+    if (rt->stopping.load(std::memory_order_acquire)) return;
+    if (w->locked_g != nullptr && w->picked != w->locked_g) {
+      if (!await_locked(w, p)) return;
+      continue;
+    }
+    if (p == nullptr) {
+      // A goroutine picked before the processor was lost must not wait for this worker's next one.
+      if (w->picked != nullptr && w->picked != w->locked_g) {
+        goroutine* g = w->picked;
+        w->picked = nullptr;
+        rt->inject.push(g);
+        maybe_wake(rt);
+      }
+      if (!sleep_for_proc(w)) return;
+      continue;
+    }
+    goroutine* g = w->picked;
+    w->picked = nullptr;
+    if (g == nullptr) g = find(w, p);
+    if (g == nullptr) continue;
+    p = w->held.load(std::memory_order_relaxed);
+    if (w->spinning) stop_spinning(w);
+    if (held(g) && !await_released(g)) {
+      goroutine_list back;
+      back.push(g);
+      rt->inject.push(back);
+      ::sched_yield();
+      continue;
+    }
+    if ((g->hold.load(std::memory_order_relaxed) & goroutine::locked) != 0 && g->locked_to != w) {
+      hand_to_locked(w, p, g);
+      continue;
+    }
+    if (!ensure_stack(rt, p, g))
+      base::fatal("out of address space or memory for goroutine stacks; see options.stack and ulimit -v");
+    bump(p->switches);
+    execute(w, g);
+  }
+}
+
+}  // namespace skein::inline SKEIN_ABI::sched
