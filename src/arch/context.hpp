@@ -125,8 +125,8 @@ SKEIN_ALWAYS_INLINE void edge_acquire(void*) noexcept {}
 
 }  // namespace skein::inline SKEIN_ABI::arch
 
-// Where a goroutine begins: clears the frame pointer and calls skein_goroutine_main(arg), which does
-// not return. Unwinders find the end of the stack here.
+// Where a stack begins: clears the frame pointer and calls skein_goroutine_main(what the switch hands
+// over, what the context had in bx), which does not return. Unwinders find the end of the stack here.
 extern "C" void skein_goroutine_start();
 // Calls f(arg) with the stack pointer at top; unwinding passes through.
 extern "C" void skein_call_on_stack(void (*f)(void*), void* arg, void* top);

@@ -3,6 +3,7 @@
 // A fresh goroutine arrives in skein_goroutine_start by the jump of a register switch:
 //
 //     rdx   what the switch hands over
+//     rbx   the stack's record
 //     rsp   top of the stack, 16-byte aligned
 //
 // There is no frame above it. rip and rbp are declared undefined, so backtrace(), exceptions, perf
@@ -19,6 +20,7 @@
 skein_goroutine_start:
         xorl    %ebp, %ebp
         movq    %rdx, %rdi
+        movq    %rbx, %rsi
         call    skein_goroutine_main@PLT
         ud2
         .cfi_endproc

@@ -2,16 +2,16 @@
 //
 // field      written by
 //   next     the owner of the list the goroutine stands in: a run queue, a free list, a wake list
-//   hold     the worker that runs it sets `on_cpu`; the context that runs after it on that worker
-//            clears it with release, once the registers are saved. Whoever takes the goroutine from
-//            a queue reads it with acquire and does not switch to it while it is set. `locked`
-//            belongs to the goroutine itself.
+//   hold     the worker that runs it sets `on_cpu`, which ends `fresh`; the context that runs after
+//            it on that worker clears it with release, once the registers are saved. Whoever takes
+//            the goroutine from a queue reads it with acquire and does not switch to it while it is
+//            set. `locked` belongs to the goroutine itself.
 //   status   whoever runs, parks, makes or frees it; read by dumps, a hint
 //   waiting  the goroutine itself, before it publishes a wait; read at shutdown and by dumps
 //   the rest whoever owns the goroutine: its maker, then the worker that runs it
 //
-// An unstarted goroutine touches its first cache line only: it has no stack, its closure stands in
-// the line itself. Slabs are never given back while their runtime lives, so a stale pointer always
+// A goroutine that never parks touches its first cache line only: it has no stack before it runs,
+// its closure stands in the line itself, and which stack it runs on is known to the stack. Slabs are never given back while their runtime lives, so a stale pointer always
 // points to some goroutine.
 #pragma once
 
@@ -41,26 +41,31 @@ enum class status : std::uint8_t {
 const char* name(status s) noexcept;
 
 struct alignas(64) goroutine {
+  // Bits of hold. Zero: whoever takes it from a queue may switch to it at once.
   static constexpr std::uint8_t on_cpu = 1;
-  static constexpr std::uint8_t locked = 2;
+  static constexpr std::uint8_t locked = 2;  // to a thread
+  static constexpr std::uint8_t fresh = 4;   // has no stack yet
 
   goroutine* next;
   closure_fn run;
   const void* site;  // where go() was called
-  void* heap_closure;  // null: the closure stands in `closure`
-  alignas(16) std::byte closure[inline_closure];
-
-  arch::context ctx;
-  arch::stack* stk;  // null until it runs
   atomic<std::uint8_t> hold;
   atomic<status> state;
   std::uint8_t stack_class;
-  std::uint8_t lock_depth;  // of lock_os_thread
-  std::uint32_t epoch;      // how often the slot was used, for the numbers in dumps
-  sched::waiter* waiting;
-  sched::worker* locked_to;
+  bool boxed;           // the closure is on the heap, and `closure` holds its address
+  std::uint32_t epoch;  // how often the slot was used, for the numbers in dumps
+  alignas(16) std::byte closure[inline_closure];
 
-  void* closure_data() noexcept { return heap_closure != nullptr ? heap_closure : closure; }
+  arch::context ctx;
+  sched::waiter* waiting;  // null unless it waits
+  sched::worker* locked_to;
+  std::uint32_t lock_depth;  // of lock_os_thread
+
+  void* closure_data() noexcept { return boxed ? *reinterpret_cast<void**>(closure) : closure; }
+  void set_box(void* p) noexcept {
+    boxed = true;
+    *reinterpret_cast<void**>(closure) = p;
+  }
 };
 #if !defined(SKEIN_SEES_ASAN) && !defined(SKEIN_TSAN_FIBERS)
 static_assert(sizeof(goroutine) == 128);

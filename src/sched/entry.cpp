@@ -14,12 +14,39 @@
 namespace skein::inline SKEIN_ABI {
 namespace sched {
 
+namespace {
+
+// What a goroutine needs before it runs; all of it is in its first cache line.
+SKEIN_ALWAYS_INLINE void set_up(goroutine* g, const void* site, int cls) noexcept {
+  g->site = site;
+  g->hold.store(goroutine::fresh, std::memory_order_relaxed);
+  g->state.store(status::runnable, std::memory_order_relaxed);
+  g->stack_class = static_cast<std::uint8_t>(cls);
+  g->boxed = false;
+  ++g->epoch;
+}
+
+// take_cached() is a goroutine from the processor's cache; null when that is empty.
+SKEIN_ALWAYS_INLINE goroutine* take_cached(proc* p) noexcept {
+  goroutine* g = p->free;
+  if (g == nullptr) [[unlikely]] return nullptr;
+  p->free = g->next;
+  --p->free_count;
+  bump(p->started);
+  return g;
+}
+
+int class_of(runtime_state* rt, const go_options& o) {
+  if (o.stack == 0) return rt->stack_class;
+  const int cls = arch::class_for(o.stack);
+  if (cls < 0) throw std::invalid_argument("skein: a goroutine's stack is at most 8 MiB");
+  return cls;
+}
+
+}  // namespace
+
 goroutine* new_goroutine(runtime_state* rt, const go_options& o, const void* site) {
-  int cls = rt->stack_class;
-  if (o.stack != 0) {
-    cls = arch::class_for(o.stack);
-    if (cls < 0) throw std::invalid_argument("skein: a goroutine's stack is at most 8 MiB");
-  }
+  const int cls = class_of(rt, o);
   worker* w = current();
   goroutine* g = nullptr;
   proc* p = enter(w);
@@ -29,12 +56,7 @@ goroutine* new_goroutine(runtime_state* rt, const go_options& o, const void* sit
       p->free = rt->slab.take(batch);
       p->free_count = static_cast<std::uint32_t>(batch);
     }
-    g = p->free;
-    if (g != nullptr) {
-      p->free = g->next;
-      --p->free_count;
-      bump(p->started);
-    }
+    g = take_cached(p);
     leave(w);
   } else {
     leave(w);
@@ -43,15 +65,7 @@ goroutine* new_goroutine(runtime_state* rt, const go_options& o, const void* sit
     if (g != nullptr) rt->started.fetch_add(1, std::memory_order_relaxed);
   }
   if (g == nullptr) throw std::bad_alloc();
-  g->site = site;
-  g->heap_closure = nullptr;
-  g->stk = nullptr;
-  g->hold.store(0, std::memory_order_relaxed);
-  g->state.store(status::runnable, std::memory_order_relaxed);
-  g->stack_class = static_cast<std::uint8_t>(cls);
-  g->lock_depth = 0;
-  ++g->epoch;
-  g->waiting = nullptr;
+  set_up(g, site, cls);
   return g;
 }
 
@@ -133,11 +147,11 @@ void yield(worker* w, bool to_all) noexcept {
     }
     push_local(p, g);
     if (n != nullptr) {
-      if (held(n) || (n->stk == nullptr && !give_stack(p, n))) {
+      if (ready_to_run(p, n)) {
+        bump(p->switches);
+      } else {
         w->picked = n;
         n = nullptr;
-      } else {
-        bump(p->switches);
       }
     }
     maybe_wake(p->rt);
@@ -199,8 +213,11 @@ void attend(worker* w) {
     w->rt->sim->point(w);
     return;
   }
-  if ((a & attention::canary) != 0 && !w->g->stk->guarded && !arch::canary_intact(*w->g->stk))
-    base::fatal("goroutine stack overflow (found by its canary); see options.stack");
+  if ((a & attention::canary) != 0) {
+    const arch::stack* s = w->rt->stacks.find(__builtin_frame_address(0));
+    if (s != nullptr && !s->guarded && !arch::canary_intact(*s))
+      base::fatal("goroutine stack overflow (found by its canary); see options.stack");
+  }
   if ((a & attention::no_proc) != 0) {
     acquire_proc(w);
     w = current();
@@ -211,13 +228,12 @@ void attend(worker* w) {
 namespace {
 
 void free_closure(goroutine* g) noexcept {
-  if (g->heap_closure != nullptr) ::operator delete(g->heap_closure, std::align_val_t(64));
+  if (g->boxed) ::operator delete(g->closure_data(), std::align_val_t(64));
 }
 
-// end() disposes of the goroutine that has just ended and returns the next one if it can start on
-// this very stack; otherwise it leaves the stack for good.
-goroutine* end(worker* w, goroutine* g) noexcept {
-  arch::stack* s = g->stk;
+// end() disposes of the goroutine that has just ended. It returns if the next one can start on this
+// very stack, as the worker's goroutine; otherwise it leaves the stack for good.
+void end(worker* w, goroutine* g, arch::stack* s) noexcept {
   g->state.store(status::ended, std::memory_order_relaxed);
   free_closure(g);
   proc* p = enter(w);
@@ -231,10 +247,9 @@ goroutine* end(worker* w, goroutine* g) noexcept {
   goroutine* n = take_local(p);
   arch::context* to = &w->loop;
   if (n != nullptr) {
-    const bool ready_to_run = !held(n);
-    if (ready_to_run && n->stk == nullptr && n->stack_class == s->cls) {
+    const std::uint8_t hold = n->hold.load(std::memory_order_acquire);
+    if (hold == goroutine::fresh && n->stack_class == s->cls) {
       bump(p->switches);
-      n->stk = s;
 #if defined(SKEIN_SEES_ASAN)
       n->ctx.bottom = s->limit();
       n->ctx.size = static_cast<std::size_t>(s->top() - s->limit());
@@ -243,9 +258,9 @@ goroutine* end(worker* w, goroutine* g) noexcept {
       n->ctx.fiber = s->fiber;
 #endif
       begin_run(w, n);
-      return n;
+      return;
     }
-    if (ready_to_run && (n->stk != nullptr || give_stack(p, n))) {
+    if (ready_to_run(p, n)) {
       bump(p->switches);
       begin_run(w, n);
       to = &n->ctx;
@@ -263,7 +278,7 @@ goroutine* end(worker* w, goroutine* g) noexcept {
 
 }  // namespace
 
-extern "C" [[gnu::used]] void skein_goroutine_main(void* before) {
+extern "C" [[gnu::used]] void skein_goroutine_main(void* before, arch::stack* s) {
   arch::on_fresh_stack();
   release_held(before);
   for (;;) {
@@ -273,7 +288,7 @@ extern "C" [[gnu::used]] void skein_goroutine_main(void* before) {
     arch::edge_acquire(g);
     call_closure(g);
     w = current();
-    end(w, w->g);
+    end(w, w->g, s);
   }
 }
 
@@ -292,17 +307,15 @@ runtime_state* runtime_for_go() {
 
 }  // namespace
 
-SKEIN_NOINLINE void go_bytes(const go_options& o, closure_fn run, const void* closure, std::size_t size, runtime_state* rt) {
-  const void* site = __builtin_return_address(0);
-  sched::attend_if_asked();
-  if (rt == nullptr) rt = runtime_for_go();
-  goroutine* g = sched::new_goroutine(rt, o, site);
+namespace {
+
+void fill_closure(goroutine* g, closure_fn run, const void* closure, std::size_t size) {
   g->run = run;
 #if defined(SKEIN_TSAN)
   // From the heap, where the race detector knows that memory is new.
-  g->heap_closure = ::operator new(size, std::align_val_t(64));
-  for (std::size_t i = 0; i < size; ++i)
-    static_cast<volatile char*>(g->heap_closure)[i] = static_cast<const volatile char*>(closure)[i];
+  void* box = ::operator new(size, std::align_val_t(64));
+  for (std::size_t i = 0; i < size; ++i) static_cast<volatile char*>(box)[i] = static_cast<const volatile char*>(closure)[i];
+  g->set_box(box);
 #else
   if (size == 8)
     __builtin_memcpy(g->closure, closure, 8);
@@ -310,7 +323,37 @@ SKEIN_NOINLINE void go_bytes(const go_options& o, closure_fn run, const void* cl
     __builtin_memcpy(g->closure, closure, size);
 #endif
   arch::edge_release(g);
+}
+
+SKEIN_COLD void go_bytes_slow(const go_options& o, closure_fn run, const void* closure, std::size_t size, runtime_state* rt,
+                              const void* site) {
+  sched::attend_if_asked();
+  if (rt == nullptr) rt = runtime_for_go();
+  goroutine* g = sched::new_goroutine(rt, o, site);
+  fill_closure(g, run, closure, size);
   sched::submit(rt, g);
+}
+
+}  // namespace
+
+SKEIN_NOINLINE void go_bytes(const go_options& o, closure_fn run, const void* closure, std::size_t size, runtime_state* rt) {
+  const void* site = __builtin_return_address(0);
+  sched::worker* w = sched::current();
+  if (w->attention_word.load(std::memory_order_relaxed) == 0 && rt == nullptr && o.stack == 0) [[likely]] {
+    sched::proc* p = sched::enter(w);
+    if (p != nullptr) [[likely]] {
+      if (goroutine* g = sched::take_cached(p)) [[likely]] {
+        sched::set_up(g, site, p->stack_class);
+        fill_closure(g, run, closure, size);
+        sched::push_local(p, g);
+        sched::leave(w);
+        sched::maybe_wake(p->rt);
+        return;
+      }
+    }
+    sched::leave(w);
+  }
+  go_bytes_slow(o, run, closure, size, rt, site);
 }
 
 SKEIN_NOINLINE prepared go_prepare(const go_options& o, std::size_t size, [[maybe_unused]] std::size_t align, runtime_state* rt) {
@@ -325,12 +368,12 @@ SKEIN_NOINLINE prepared go_prepare(const go_options& o, std::size_t size, [[mayb
 #endif
   if (fits) return {g, g->closure};
   try {
-    g->heap_closure = sys::allocate(size, 64);
+    g->set_box(sys::allocate(size, 64));
   } catch (...) {
     go_abandon({g, nullptr});
     throw;
   }
-  return {g, g->heap_closure};
+  return {g, g->closure_data()};
 }
 
 void go_commit(prepared p, closure_fn run) noexcept {

@@ -82,7 +82,7 @@ void assign(runtime_state* rt, proc* p, bool spinning) noexcept {
 }
 
 bool has_local_work(proc* p) noexcept {
-  return p->lifo.load(std::memory_order_relaxed) != nullptr || !p->queue.empty();
+  return p->lifo.load(std::memory_order_relaxed) != nullptr || p->batch.left() != 0 || !p->queue.empty();
 }
 
 // Sleeps in the poller until a deadline, an event or an interruption; fills `list` with what became
@@ -297,6 +297,7 @@ void release_proc(proc* p) noexcept {
 void retire_if_asked(worker* w, proc* p) noexcept {
   runtime_state* rt = w->rt;
   goroutine_list rest;
+  while (p->batch.left() != 0) rest.push(p->batch.pop());
   while (goroutine* g = p->queue.pop()) rest.push(g);
   if (goroutine* g = p->lifo.exchange(nullptr, std::memory_order_relaxed)) rest.push(g);
   unbind(w, p);

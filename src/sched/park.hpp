@@ -50,20 +50,24 @@ SKEIN_ALWAYS_INLINE void bump(atomic<std::uint64_t>& n) noexcept {
 }
 
 // take_local() is the goroutine to run next from the processor's own slots, or null when there is
-// none or a look at everything else is due.
+// none or the loop has to look at everything else.
+goroutine* refill(proc* p) noexcept;
+bool look_is_due(proc* p) noexcept;
 SKEIN_ALWAYS_INLINE goroutine* take_local(proc* p) noexcept {
-  if (--p->until_look == 0) [[unlikely]] return nullptr;
+  if (--p->until_look == 0) [[unlikely]]
+    if (look_is_due(p)) return nullptr;
   if (goroutine* g = p->lifo.load(std::memory_order_relaxed)) {
     p->lifo.store(nullptr, std::memory_order_relaxed);
     return g;
   }
-  return p->queue.pop();
+  if (p->batch.left() != 0) return p->batch.pop();
+  return refill(p);
 }
 
 // give_stack() prepares a goroutine that has not started; false when the cache has no stack for it.
 SKEIN_ALWAYS_INLINE void set_stack(goroutine* g, arch::stack* s) noexcept {
-  g->stk = s;
   g->ctx.sp = s->top();
+  g->ctx.bx = s;
   g->ctx.ip = reinterpret_cast<void*>(&skein_goroutine_start);
 #if defined(SKEIN_SEES_ASAN)
   g->ctx.bottom = s->limit();
@@ -83,13 +87,16 @@ SKEIN_ALWAYS_INLINE bool give_stack(proc* p, goroutine* g) noexcept {
   return true;
 }
 
-SKEIN_ALWAYS_INLINE bool held(const goroutine* g) noexcept {
-  return g->hold.load(std::memory_order_acquire) != 0;  // pairs with release_held()
+// ready_to_run() makes sure that a goroutine taken from a queue can be switched to: it has left the
+// stack it parked on, is not tied to a thread, and has a stack. False: the loop sees to it.
+SKEIN_ALWAYS_INLINE bool ready_to_run(proc* p, goroutine* g) noexcept {
+  const std::uint8_t h = g->hold.load(std::memory_order_acquire);  // pairs with release_held()
+  return h == 0 || (h == goroutine::fresh && give_stack(p, g));
 }
 
 // begin_run() makes g the running goroutine of w; the switch follows.
 SKEIN_ALWAYS_INLINE void begin_run(worker* w, goroutine* g) noexcept {
-  g->hold.store(g->hold.load(std::memory_order_relaxed) | goroutine::on_cpu, std::memory_order_relaxed);
+  g->hold.store((g->hold.load(std::memory_order_relaxed) & goroutine::locked) | goroutine::on_cpu, std::memory_order_relaxed);
   g->state.store(status::running, std::memory_order_relaxed);
   w->g = g;
 }
@@ -155,11 +162,11 @@ SKEIN_ALWAYS_INLINE void park(worker* w, goroutine* g, status why) noexcept {
     bump(p->parks);
     n = take_local(p);
     if (n != nullptr) {
-      if (held(n) || (n->stk == nullptr && !give_stack(p, n))) [[unlikely]] {
+      if (ready_to_run(p, n)) [[likely]] {
+        bump(p->switches);
+      } else {
         w->picked = n;
         n = nullptr;
-      } else {
-        bump(p->switches);
       }
     }
   }

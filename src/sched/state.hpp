@@ -72,6 +72,10 @@ struct alignas(64) proc {
   // monitor reads it.
   atomic<goroutine*> lifo{nullptr};
   std::uint32_t until_look = look_every;
+  std::uint32_t looks = 0;
+  detail::run_batch batch;             // comes before the queue
+  std::uint32_t batch_size = 1;        // how many to take next time
+  std::uint64_t batch_since = 0;       // time stamp counter at the last refill
   std::uint32_t free_count = 0;
   goroutine* free = nullptr;     // goroutines to reuse, linked by next
   arch::stack* stacks = nullptr; // stacks of the default class to reuse, last used first

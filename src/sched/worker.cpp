@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::int64_t spin_ns = 50'000;
 constexpr std::uint32_t polls_at_looks = 16;  // every so many looks a busy processor polls
+constexpr std::uint64_t tiny_cycles = 1500;    // a goroutine that runs for less is tiny: about 0.5 us
 
 bool due(detail::timers& t, std::int64_t now) noexcept { return t.next() <= now; }
 
@@ -101,7 +102,7 @@ goroutine* take_injected(proc* p, std::size_t n) noexcept {
 // find() returns a goroutine to run, or null when the processor was given up or the end has come.
 goroutine* find(worker* w, proc* p) noexcept {
   runtime_state* rt = w->rt;
-  for (std::uint32_t looks = 0;; ++looks) {
+  for (;;) {
     if (rt->stopping.load(std::memory_order_acquire)) return nullptr;
     w->attention_word.fetch_and(~(attention::slice | attention::look), std::memory_order_relaxed);
     if (p->retired.load(std::memory_order_relaxed)) {
@@ -117,9 +118,10 @@ goroutine* find(worker* w, proc* p) noexcept {
       const std::int64_t now = clock_of(rt);
       if (due(rt->outside_timers, now)) run_timers(p, rt->outside_timers, now);
     }
-    if (p->random.below(polls_at_looks) == 0) try_poll(rt, p);
+    if (++p->looks % polls_at_looks == 0) try_poll(rt, p);
     if (rt->inject.size() != 0)
       if (goroutine* g = take_injected(p, 1)) return g;
+    if (p->batch.left() != 0) return p->batch.pop();
     if (goroutine* g = p->queue.pop()) return g;
     if (goroutine* g = p->lifo.load(std::memory_order_relaxed)) {
       p->lifo.store(nullptr, std::memory_order_relaxed);
@@ -171,6 +173,30 @@ bool await_locked(worker* w, proc* p) noexcept {
 
 }  // namespace
 
+// look_is_due() is asked every so many switches: must the loop look at anything but the own slots?
+bool look_is_due(proc* p) noexcept {
+  p->until_look = look_every;
+  const runtime_state* rt = p->rt;
+  if (rt->inject.size() != 0) return true;
+  if (p->lifo.load(std::memory_order_relaxed) != nullptr && (p->batch.left() != 0 || !p->queue.empty())) return true;
+  if (rt->io.waiters() != 0 && ++p->looks % polls_at_looks == 0) return true;
+  const std::int64_t next = std::min(p->timers.next(), rt->outside_timers.next());
+  return next != detail::never && next <= clock_of(p->rt);
+}
+
+// refill() takes a batch from the queue. The batch doubles while its goroutines prove tiny, so that
+// what it hides from other processors is a few microseconds of work.
+goroutine* refill(proc* p) noexcept {
+  if (p->queue.empty()) return nullptr;
+  if (p->batch_size == 1 && ++p->looks % 4 != 0) return p->queue.pop();
+  const std::uint64_t now = detail::cycles();
+  const bool tiny = now - p->batch_since < p->batch_size * tiny_cycles;
+  p->batch_since = now;
+  p->batch_size = !tiny ? 1 : std::min(p->batch_size * 2, detail::run_batch::most);
+  p->batch.fill(p->queue, p->batch_size);
+  return p->batch.left() != 0 ? p->batch.pop() : nullptr;
+}
+
 void make_ready(proc* p, goroutine_list& list) noexcept {
   if (list.head == nullptr) return;
   while (goroutine* g = list.pop()) push_local(p, g);
@@ -186,7 +212,7 @@ void execute(worker* w, goroutine* g) noexcept {
 }
 
 bool ensure_stack(runtime_state* rt, proc* p, goroutine* g) noexcept {
-  if (g->stk != nullptr) return true;
+  if ((g->hold.load(std::memory_order_relaxed) & goroutine::fresh) == 0) return true;
   if (p != nullptr && give_stack(p, g)) return true;
   const bool cached = p != nullptr && g->stack_class == p->stack_class;
   arch::stack* s = rt->stacks.take(g->stack_class, cached ? 32 : 1);
@@ -268,7 +294,7 @@ void run_worker_loop(worker* w) noexcept {
     if (g == nullptr) continue;
     p = w->held.load(std::memory_order_relaxed);
     if (w->spinning) stop_spinning(w);
-    if (held(g) && !await_released(g)) {
+    if (!await_released(g)) {
       goroutine_list back;
       back.push(g);
       rt->inject.push(back);

@@ -11,6 +11,8 @@ namespace skein::inline SKEIN_ABI::detail {
 template <class T> using atomic = std::atomic<T>;
 
 SKEIN_ALWAYS_INLINE void cpu_relax() noexcept { __builtin_ia32_pause(); }
+// cycles() is a cheap clock of no particular unit, for telling microseconds from nanoseconds.
+SKEIN_ALWAYS_INLINE std::uint64_t cycles() noexcept { return __builtin_ia32_rdtsc(); }
 
 // spin_lock guards a few dozen instructions of the runtime, never user code.
 //
