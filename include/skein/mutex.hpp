@@ -25,6 +25,7 @@ class mutex {
   mutex() noexcept = default;
   mutex(const mutex&) = delete;
   mutex& operator=(const mutex&) = delete;
+  ~mutex() { waiters_.settle(); }
 
   void lock();
   bool try_lock() noexcept;

@@ -24,6 +24,7 @@ class once {
   once() noexcept = default;
   once(const once&) = delete;
   once& operator=(const once&) = delete;
+  ~once() { waiters_.settle(); }
 
   template <std::invocable F> void call(F&& f) {
     if (!begin()) return;

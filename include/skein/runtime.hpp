@@ -35,8 +35,8 @@ struct options {
   int max_threads = 10'000;                             // reaching it ends the process
   bool save_fp = false;            // floating-point control words travel with the goroutine
   bool pin = false;                // pin worker n to the n-th allowed CPU
-  std::function<void()> on_thread_start;  // on each worker thread, before it runs goroutines
-  std::function<void()> on_thread_stop;
+  std::function<void()> on_thread_start{};  // on each worker thread, before it runs goroutines
+  std::function<void()> on_thread_stop{};
 };
 
 namespace detail {

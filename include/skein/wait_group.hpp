@@ -22,6 +22,7 @@ class wait_group {
   wait_group() noexcept = default;
   wait_group(const wait_group&) = delete;
   wait_group& operator=(const wait_group&) = delete;
+  ~wait_group() { waiters_.settle(); }
 
   // add() changes the counter by n; at zero the waiters are released. Throws misuse, leaving the
   // counter as it was, if it would become negative or overflow.

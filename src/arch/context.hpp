@@ -28,6 +28,7 @@ void __tsan_release(void* addr);
 extern "C" {
 void __sanitizer_start_switch_fiber(void** fake_stack_save, const void* bottom, std::size_t size);
 void __sanitizer_finish_switch_fiber(void* fake_stack_save, const void** bottom_old, std::size_t* size_old);
+void __lsan_register_root_region(const void* p, std::size_t size);
 void __asan_unpoison_memory_region(const volatile void* addr, std::size_t size);
 }
 #endif

@@ -116,11 +116,13 @@ std::int64_t monotonic_ns() noexcept {
 
 void* allocate(std::size_t bytes, std::size_t align) {
   if (fault(call::allocate) != 0) throw std::bad_alloc();
+  const unseen own;
   if (align > __STDCPP_DEFAULT_NEW_ALIGNMENT__) return ::operator new(bytes, std::align_val_t(align));
   return ::operator new(bytes);
 }
 
 void deallocate(void* p, std::size_t bytes, std::size_t align) noexcept {
+  const unseen own;
   if (align > __STDCPP_DEFAULT_NEW_ALIGNMENT__)
     ::operator delete(p, bytes, std::align_val_t(align));
   else

@@ -11,7 +11,30 @@
 
 #include "skein/detail/atomic.hpp"
 
+#if defined(SKEIN_TSAN)
+extern "C" {
+void __tsan_ignore_thread_begin();
+void __tsan_ignore_thread_end();
+}
+#endif
+
 namespace skein::inline SKEIN_ABI::sys {
+
+// unseen: while it lives the race detector does not look at what the calling thread reads, writes,
+// allocates and frees. For the runtime's own data, whose order comes from locks that the detector is
+// not shown. Never across a switch.
+class unseen {
+ public:
+#if defined(SKEIN_TSAN)
+  unseen() noexcept { __tsan_ignore_thread_begin(); }
+  ~unseen() { __tsan_ignore_thread_end(); }
+#else
+  unseen() noexcept {}
+  ~unseen() {}
+#endif
+  unseen(const unseen&) = delete;
+  unseen& operator=(const unseen&) = delete;
+};
 
 enum class call : std::uint8_t {
   allocate, mmap, madvise, mprotect, futex, membarrier, thread_create,

@@ -46,18 +46,29 @@ struct context_core {
 
 namespace {
 
+// A node's lock is seen by the race detector: what happened before a cancel is visible to whoever
+// finds the context ended.
+void lock(const context_core* c) noexcept {
+  c->lock.lock();
+  arch::edge_acquire(&c->lock);
+}
+void unlock(const context_core* c) noexcept {
+  arch::edge_release(&c->lock);
+  c->lock.unlock();
+}
+
 // Leaves the ancestor's list. False if it was not there any more.
 bool leave_family(context_core* c) noexcept {
   context_core* p = c->cancels_with;
   if (p == nullptr) return false;
-  p->lock.lock();
+  lock(p);
   const bool there = c->link != nullptr;
   if (there) {
     *c->link = c->next_sibling;
     if (c->next_sibling != nullptr) c->next_sibling->link = c->link;
     c->link = nullptr;
   }
-  p->lock.unlock();
+  unlock(p);
   return there;
 }
 
@@ -86,7 +97,7 @@ void expire(void* p) {
 bool enter_family(context_core* c, int& why, std::exception_ptr& cause) {
   context_core* p = c->cancels_with;
   if (p == nullptr) return false;
-  p->lock.lock();
+  lock(p);
   const bool ended = p->why != 0;
   if (ended) {
     why = p->why;
@@ -97,7 +108,7 @@ bool enter_family(context_core* c, int& why, std::exception_ptr& cause) {
     c->link = &p->children;
     p->children = c;
   }
-  p->lock.unlock();
+  unlock(p);
   return ended;
 }
 
@@ -156,10 +167,10 @@ context_core* context_deadline(context_core* parent, time_point t, std::exceptio
   try {
     context_retain(c);
     timer_core* made = timer_func(t, c, &expire, [](void* p) noexcept { context_release(static_cast<context_core*>(p)); });
-    c->lock.lock();
+    lock(c);
     const bool ended = c->why != 0;
     if (!ended) c->timer = made;
-    c->lock.unlock();
+    unlock(c);
     if (ended) {
       timer_stop(made);
       timer_release(made);
@@ -196,9 +207,9 @@ context_core* end_one(context_core* c, errc why, const std::exception_ptr& cause
   timer_core* timer = nullptr;
   chan_core* done = nullptr;
   context_core* list = nullptr;
-  c->lock.lock();
+  lock(c);
   if (c->why != 0) {
-    c->lock.unlock();
+    unlock(c);
     return nullptr;
   }
   c->why = static_cast<int>(why);
@@ -215,7 +226,7 @@ context_core* end_one(context_core* c, errc why, const std::exception_ptr& cause
     child->next_sibling = list;
     list = child;
   }
-  c->lock.unlock();
+  unlock(c);
   leave_family(c);
   if (timer != nullptr) {
     timer_stop(timer);
@@ -250,9 +261,9 @@ void context_cancel(context_core* c, errc why, std::exception_ptr cause) noexcep
 std::error_code context_err(const context_core* c) noexcept {
   const context_core* e = ending_of(c);
   if (e == nullptr) return {};
-  e->lock.lock();
+  lock(e);
   const int why = e->why;
-  e->lock.unlock();
+  unlock(e);
   if (why == 0) return {};
   return make_error_code(static_cast<errc>(why));
 }
@@ -260,9 +271,9 @@ std::error_code context_err(const context_core* c) noexcept {
 std::exception_ptr context_cause(const context_core* c) {
   const context_core* e = ending_of(c);
   if (e == nullptr) return nullptr;
-  e->lock.lock();
+  lock(e);
   std::exception_ptr p = e->cause;
-  e->lock.unlock();
+  unlock(e);
   return p;
 }
 
@@ -275,15 +286,15 @@ std::optional<time_point> context_deadline_of(const context_core* c) noexcept {
 chan_core* context_done_core(context_core* c) {
   context_core* e = ending_of(c);
   if (e == nullptr) return nullptr;
-  e->lock.lock();
+  lock(e);
   chan_core* done = e->done;
-  e->lock.unlock();
+  unlock(e);
   if (done != nullptr) return done;
   chan_core* made = chan_make(elem<unit>::ops, 0);
-  e->lock.lock();
+  lock(e);
   done = e->done != nullptr ? e->done : (e->done = made);
   const bool late = done == made && e->why != 0;
-  e->lock.unlock();
+  unlock(e);
   if (done != made) chan_release(made);
   if (late) chan_close(done);
   return done;
@@ -300,14 +311,14 @@ std::uint64_t context_after(context_core* c, std::function<void()> f) {
   if (e == nullptr) return 0;
   callbacks one;  // allocated before the lock
   one.emplace_back(0, std::move(f));
-  e->lock.lock();
+  lock(e);
   const bool ended = e->why != 0;
   const std::uint64_t id = e->next_id++;
   if (!ended) {
     one.front().first = id;
     e->after.splice(e->after.end(), one);
   }
-  e->lock.unlock();
+  unlock(e);
   if (ended) start_callback(std::move(one.front().second));
   return id;
 }
@@ -316,13 +327,13 @@ bool context_stop_after(context_core* c, std::uint64_t id) noexcept {
   context_core* e = ending_of(c);
   if (e == nullptr) return true;
   callbacks dropped;  // destroyed without the lock
-  e->lock.lock();
+  lock(e);
   for (auto at = e->after.begin(); at != e->after.end(); ++at)
     if (at->first == id) {
       dropped.splice(dropped.end(), e->after, at);
       break;
     }
-  e->lock.unlock();
+  unlock(e);
   return !dropped.empty();
 }
 

@@ -40,6 +40,7 @@ poller::record* poller::find(int fd) noexcept {
     } catch (const std::bad_alloc&) {
       return nullptr;
     }
+    const sys::unseen own;
     std::memset(static_cast<void*>(bigger), 0, grown * sizeof(record));
     if (records_ != nullptr) {
       std::memcpy(static_cast<void*>(bigger), records_, size_ * sizeof(record));

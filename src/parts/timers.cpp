@@ -20,6 +20,7 @@ void timers::reserve() {
   const std::size_t grown = std::max<std::size_t>(64, capacity_ * 2);
   auto* bigger = static_cast<entry*>(sys::allocate(grown * sizeof(entry), alignof(entry)));
   if (heap_ != nullptr) {
+    const sys::unseen own;
     std::memcpy(bigger, heap_, count_ * sizeof(entry));
     sys::deallocate(heap_, capacity_ * sizeof(entry), alignof(entry));
   }

@@ -38,8 +38,9 @@ void wake_all(detail::wait_queue& q) noexcept {
 //   waiting  set under the queue's lock by a waiter that saw the counter above zero in the same CAS;
 //            cleared, under the lock, by the one who releases
 //
-// After the counter is zero without `waiting` the object is not touched again by done(): a waiter
-// that finds zero may destroy it at once.
+// A state of zero means that done() does not touch the object any more: a waiter that finds it may
+// destroy the group at once. One that finds the counter at zero but `waiting` still set joins the
+// queue, for whoever is about to release it.
 
 void wait_group::add(int n) {
   constexpr std::uint64_t one = std::uint64_t{1} << 32;
@@ -62,7 +63,7 @@ void wait_group::add(int n) {
 
 bool wait_group::wait(const detail::limit& l) {
   sched::attend_if_asked();
-  if (state_.load(std::memory_order_acquire) >> 32 == 0) {
+  if (state_.load(std::memory_order_acquire) == 0) {
     arch::edge_acquire(this);
     return true;
   }
@@ -71,10 +72,10 @@ bool wait_group::wait(const detail::limit& l) {
   if (!b.begin(result)) return false;
   waiters_.lock.lock();
   std::uint64_t s = state_.load(std::memory_order_acquire);
-  while (s >> 32 != 0 && (s & 1) == 0 &&
+  while (s != 0 && (s & 1) == 0 &&
          !state_.compare_exchange_weak(s, s | 1, std::memory_order_acq_rel, std::memory_order_acquire)) {
   }
-  if (s >> 32 == 0) {
+  if (s == 0) {
     waiters_.lock.unlock();
     const bool met = b.withdraw();
     arch::edge_acquire(this);

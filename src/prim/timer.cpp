@@ -123,10 +123,12 @@ std::int64_t fire_chan(timer* base, std::int64_t now, goroutine_list& ready) noe
 
 std::int64_t fire_func(timer* base, std::int64_t, goroutine_list& ready) noexcept {
   auto* t = static_cast<timer_core*>(base);
-  if (goroutine* g = std::exchange(t->prepared, nullptr))
+  if (goroutine* g = std::exchange(t->prepared, nullptr)) {
+    sched::runtime_of(g)->started.fetch_add(1, std::memory_order_relaxed);
     ready.push(g);
-  else
+  } else {
     service::get().due(t);
+  }
   return never;
 }
 
@@ -139,6 +141,14 @@ void run_func(void* closure) {
   t->call(t->func);
 }
 
+// Takes back a goroutine that is not going to start.
+void drop_prepared(timer_core* t) noexcept {
+  goroutine* g = std::exchange(t->prepared, nullptr);
+  if (g == nullptr) return;
+  sched::runtime_of(g)->started.fetch_add(1, std::memory_order_relaxed);
+  go_abandon({g, nullptr});
+}
+
 // Arms t, which is in no heap. For after_func this takes a reference that the firing gives back.
 void arm(timer_core* t, std::int64_t when) {
   sched::worker* w = sched::current();
@@ -149,6 +159,8 @@ void arm(timer_core* t, std::int64_t when) {
       t->prepared->run = &run_func;
       __builtin_memcpy(t->prepared->closure, &self, sizeof self);
       arch::edge_release(t->prepared);
+      // It counts as a goroutine once it starts.
+      w->rt->started.fetch_sub(1, std::memory_order_relaxed);
     }
     timer_retain(t);
   }
@@ -162,7 +174,7 @@ void arm(timer_core* t, std::int64_t when) {
     }
   } catch (...) {
     if (t->call != nullptr) {
-      if (t->prepared != nullptr) go_abandon({std::exchange(t->prepared, nullptr), nullptr});
+      drop_prepared(t);
       timer_release(t);
     }
     throw;
@@ -176,7 +188,7 @@ bool disarm(timer_core* t, bool& spare) noexcept {
   bool pending = home != nullptr && home->remove(t);
   if (t->call != nullptr) {
     spare = pending;
-    if (pending && t->prepared != nullptr) go_abandon({std::exchange(t->prepared, nullptr), nullptr});
+    if (pending) drop_prepared(t);
     return pending;
   }
   chan_core* c = t;

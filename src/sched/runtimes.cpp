@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
 #include <exception>
 #include <new>
@@ -148,12 +149,13 @@ std::size_t live_goroutines(runtime_state* rt) noexcept {
 
 runtime_state* create_runtime(const options& o) {
   check_fork();
+  const sys::unseen own;
   refuse_shadow_stack();
   const int procs = choose_procs(o);
   if (o.max_threads < procs + 1) throw std::invalid_argument("skein: options.max_threads must be greater than procs");
   probe_fences();
   install_fault_handlers();
-  auto rt = std::make_unique<runtime_state>(o);
+  std::unique_ptr<runtime_state, void (*)(runtime_state*)> rt(new runtime_state(o), &free_runtime);
   rt->stack_class = arch::class_for(o.stack == 0 ? arch::class_bytes(default_class) : o.stack);
   if (rt->stack_class < 0) throw std::invalid_argument("skein: options.stack must be at most 8 MiB");
   rt->cpus = os::allowed_cpus();
@@ -180,6 +182,54 @@ runtime_state* create_runtime(const options& o) {
   r.first = rt.get();
   r.lock.unlock();
   return rt.release();
+}
+
+namespace {
+
+// What goroutines own that were not resumed leaks by design. The leak detector is told to see it as
+// reachable, so that it reports the program's own leaks alone: slabs, stacks and what stands in the
+// detector's copies of frames stay, as roots.
+#if defined(SKEIN_SEES_ASAN)
+
+// The size of the mapping in which AddressSanitizer keeps the frames of a stack: a header page, flags,
+// and eleven size classes, each as large as the stack rounded up (asan_fake_stack.h).
+std::size_t fake_stack_bytes(std::size_t stack) noexcept {
+  const int log = std::clamp(static_cast<int>(std::bit_width(stack - 1)), 16, 20);
+  const std::size_t flags = std::max<std::size_t>(4096, std::size_t{1} << (log - 5));
+  return 4096 + flags + (std::size_t{11} << log);
+}
+
+void keep_as_roots(runtime_state* rt) noexcept {
+  rt->slab.for_each([](goroutine& g, std::size_t) {
+    const status s = g.state.load(std::memory_order_relaxed);
+    if (s == status::free || s == status::ended) return;
+    __lsan_register_root_region(&g, sizeof g);
+    if ((g.hold.load(std::memory_order_relaxed) & goroutine::fresh) != 0) return;
+    const char* sp = static_cast<const char*>(g.ctx.sp);
+    const char* end = static_cast<const char*>(g.ctx.bottom) + g.ctx.size;
+    if (sp < end) __lsan_register_root_region(sp, static_cast<std::size_t>(end - sp));
+    if (g.ctx.fake_stack != nullptr) __lsan_register_root_region(g.ctx.fake_stack, fake_stack_bytes(g.ctx.size));
+  });
+  registry& r = runtimes();
+  r.lock.lock();
+  rt->next_runtime = r.kept;
+  r.kept = rt;
+  r.lock.unlock();
+}
+constexpr bool keeps_roots = true;
+#else
+void keep_as_roots(runtime_state*) noexcept {}
+constexpr bool keeps_roots = false;
+#endif
+
+}  // namespace
+
+void free_runtime(runtime_state* rt) noexcept {
+  const sys::unseen own;
+  if (keeps_roots && live_goroutines(rt) != 0)
+    keep_as_roots(rt);
+  else
+    delete rt;
 }
 
 void drop_goroutines(runtime_state* rt) noexcept {
@@ -216,7 +266,7 @@ void destroy_runtime(runtime_state* rt) noexcept {
   heavy_barrier();
   drop_goroutines(rt);
   // Otherwise left behind, with all that its threads may still touch.
-  if (all_gone) delete rt;
+  if (all_gone) free_runtime(rt);
 }
 
 void check_drained(runtime_state* rt) noexcept {

@@ -53,6 +53,7 @@ void run_monitor(runtime_state* rt) noexcept;
 runtime_state* attached_runtime() noexcept;  // the caller's: its own, the attached, or the only one
 runtime_state* create_runtime(const options& o);
 void destroy_runtime(runtime_state* rt) noexcept;  // stops it, waits, frees
+void free_runtime(runtime_state* rt) noexcept;     // its threads are gone
 void drop_goroutines(runtime_state* rt) noexcept;  // unlinks all that wait; nobody runs any more
 void begin_stop(runtime_state* rt) noexcept;
 void check_drained(runtime_state* rt) noexcept;

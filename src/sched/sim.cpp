@@ -26,6 +26,7 @@ simulation::simulation(runtime_state* rt, std::uint64_t seed) : rt_(rt), random_
 
 void simulation::ready(goroutine* g) noexcept {
   if (current() != &worker_) base::fatal("a goroutine of a simulation was woken by another thread");
+  const sys::unseen own;
   g->state.store(status::runnable, std::memory_order_relaxed);
   runnable_.push_back(g);
 }
@@ -105,7 +106,7 @@ void replay(std::uint64_t seed, const std::function<void()>& body, std::uint64_t
   if (current()->rt != nullptr) throw misuse("skein: a simulation inside a goroutine");
   check_fork();
   install_fault_handlers();
-  auto rt = std::make_unique<detail::runtime_state>(options{});
+  std::unique_ptr<detail::runtime_state, void (*)(detail::runtime_state*)> rt(new detail::runtime_state(options{}), &free_runtime);
   rt->procs.store(1, std::memory_order_relaxed);
   simulation sim(rt.get(), seed);
   rt->sim = &sim;

@@ -19,6 +19,12 @@ class simulation {
   enum class outcome { done, deadlock, livelock };
 
   simulation(runtime_state* rt, std::uint64_t seed);
+  ~simulation() {
+    const sys::unseen own;
+    runnable_ = {};
+  }
+  simulation(const simulation&) = delete;
+  simulation& operator=(const simulation&) = delete;
 
   outcome run(std::uint64_t max_steps);
 

@@ -18,6 +18,13 @@ struct wait_list {
 struct wait_queue {
   spin_lock lock;
   wait_list list;
+
+  // settle() waits for somebody who is just leaving the lock. An object may be destroyed by one who
+  // has seen its state change, before the one who changed it has let go of the queue.
+  void settle() noexcept {
+    lock.lock();
+    lock.unlock();
+  }
 };
 
 }  // namespace skein::inline SKEIN_ABI::detail
