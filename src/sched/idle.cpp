@@ -13,7 +13,9 @@
 // Either the pusher sees the idle processor (and no spinner), or the idler sees the work. A pusher
 // that trusts a spinner may do so: the spinner looks once more after it has stopped being counted.
 // The last spinner that finds work wakes the next one, so wake-ups follow each other instead of
-// coming in a burst; each costs 35 us of a sleeping core.
+// coming in a burst; each costs 35 us of a sleeping core. A worker that was woken for less work than
+// that doubles the number of pushes that wake nobody; the monitor, every millisecond, wakes whatever
+// the throttle has left asleep, and one worthwhile wake-up ends it.
 //
 // The LIFO slot is not visible to others. Work that stays there behind a goroutine which computes is
 // freed by the monitor, which takes the whole processor away.
@@ -34,6 +36,7 @@
 namespace skein::inline SKEIN_ABI::sched {
 namespace {
 
+constexpr std::uint64_t futile_cycles = 75'000;  // 25 us: less work than the wake-up cost
 constexpr std::int64_t no_sleeper = std::numeric_limits<std::int64_t>::min();
 
 void push_idle(runtime_state* rt, proc* p) noexcept {
@@ -79,6 +82,10 @@ void assign(runtime_state* rt, proc* p, bool spinning) noexcept {
   }
   rt->wakeups.fetch_add(1, std::memory_order_relaxed);
   if (rt->monitor_asleep.load(std::memory_order_relaxed)) wake_monitor(rt);
+}
+
+bool nobody_runs(const runtime_state* rt) noexcept {
+  return rt->idle_procs.load(std::memory_order_relaxed) >= static_cast<std::uint32_t>(rt->procs.load(std::memory_order_relaxed));
 }
 
 bool has_local_work(proc* p) noexcept {
@@ -166,7 +173,29 @@ void note_deadline(runtime_state* rt, std::int64_t when) noexcept {
   if (asleep) rt->io.interrupt();
 }
 
-void wake_worker(runtime_state* rt) noexcept {
+// While wake-ups prove futile most are skipped. Not when nobody runs at all, for then the monitor may
+// sleep too: the pusher sees that all are idle, or the last one to go idle sees the work.
+static bool skip_wake(runtime_state* rt) noexcept {
+  const std::uint32_t left = rt->wake_skips.load(std::memory_order_relaxed);
+  if (left == 0 || nobody_runs(rt)) return false;
+  rt->wake_skips.store(left - 1, std::memory_order_relaxed);
+  return true;
+}
+
+// What a worker did between being woken and running out of work tells whether it was worth it.
+static void judge_wake(worker* w, bool trifles) noexcept {
+  if (w->woken_at == 0) return;
+  runtime_state* rt = w->rt;
+  const std::uint64_t busy = w->work_began == 0 || trifles ? 0 : detail::cycles() - w->work_began;
+  w->woken_at = w->work_began = 0;
+  std::uint32_t penalty = rt->wake_penalty.load(std::memory_order_relaxed);
+  penalty = busy < futile_cycles ? std::clamp(penalty * 2, 16u, 4096u) : busy < 4 * futile_cycles ? penalty / 2 : 0;
+  rt->wake_penalty.store(penalty, std::memory_order_relaxed);
+  rt->wake_skips.store(penalty, std::memory_order_relaxed);
+}
+
+void wake_worker(runtime_state* rt, bool urgent) noexcept {
+  if (!urgent && skip_wake(rt)) return;
   std::uint32_t none = 0;
   if (!rt->spinning.compare_exchange_strong(none, 1, std::memory_order_acq_rel, std::memory_order_relaxed)) return;
   rt->idle_lock.lock();
@@ -181,11 +210,13 @@ void wake_worker(runtime_state* rt) noexcept {
 
 void stop_spinning(worker* w) noexcept {
   w->spinning = false;
+  w->work_began = detail::cycles();
   if (w->rt->spinning.fetch_sub(1, std::memory_order_acq_rel) == 1 && work_anywhere(w->rt)) maybe_wake(w->rt);
 }
 
-idle_result go_idle(worker* w, proc* p) noexcept {
+idle_result go_idle(worker* w, proc* p, bool declines) noexcept {
   runtime_state* rt = w->rt;
+  judge_wake(w, declines);
   unbind(w, p);
   rt->idle_lock.lock();
   push_idle(rt, p);
@@ -195,7 +226,8 @@ idle_result go_idle(worker* w, proc* p) noexcept {
     rt->spinning.fetch_sub(1, std::memory_order_relaxed);
   }
   heavy_barrier();  // pairs with maybe_wake()
-  if (work_anywhere(rt)) {
+  // The last one to go idle may not decline: somebody has to be awake while there is work.
+  if ((!declines || nobody_runs(rt)) && work_anywhere(rt)) {
     if (proc* again = take_idle_proc(rt)) {
       bind(w, again);
       w->spinning = true;
@@ -221,6 +253,7 @@ bool sleep_for_proc(worker* w) noexcept {
       w->given_g = nullptr;
       rt->idle_lock.unlock();
       w->wake.store(0, std::memory_order_relaxed);
+      if (w->spinning) w->woken_at = detail::cycles();
       bind(w, p);
       return true;
     }
@@ -290,7 +323,7 @@ void release_proc(proc* p) noexcept {
   push_idle(rt, p);
   rt->idle_lock.unlock();
   heavy_barrier();  // pairs with maybe_wake()
-  if (work_anywhere(rt)) wake_worker(rt);
+  if (work_anywhere(rt)) wake_worker(rt, true);
   if (rt->draining.load(std::memory_order_acquire)) check_drained(rt);
 }
 

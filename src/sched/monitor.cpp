@@ -130,7 +130,7 @@ void run_monitor(runtime_state* rt) noexcept {
       overdue = overdue || p->timers.next() <= now - tick_ns;
     }
     poll_if_neglected(rt, seen_polls);
-    if (rt->idle_procs.load(std::memory_order_relaxed) != 0 && (overdue || work_anywhere(rt))) wake_worker(rt);
+    if (rt->idle_procs.load(std::memory_order_relaxed) != 0 && (overdue || work_anywhere(rt))) wake_worker(rt, true);
     if (!all_idle(rt)) {
       quiet = 0;
       continue;

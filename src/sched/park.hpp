@@ -180,14 +180,15 @@ SKEIN_ALWAYS_INLINE void resumed() noexcept { leave(current()); }
 // with no lock held. Not from the scheduler loop, which has its own way (make_ready).
 void ready_slow(goroutine* g) noexcept;
 void push_surplus(proc* p, goroutine* g) noexcept;
-void wake_worker(runtime_state* rt) noexcept;
+// urgent: not to be throttled.
+void wake_worker(runtime_state* rt, bool urgent) noexcept;
 
 // maybe_wake() follows every act that makes work visible to others.
 SKEIN_ALWAYS_INLINE void maybe_wake(runtime_state* rt) noexcept {
   light_barrier();  // pairs with the heavy_barrier of a worker that goes idle
   if (rt->idle_procs.load(std::memory_order_relaxed) != 0 && rt->spinning.load(std::memory_order_relaxed) == 0)
       [[unlikely]]
-    wake_worker(rt);
+    wake_worker(rt, false);
 }
 
 SKEIN_ALWAYS_INLINE void push_local(proc* p, goroutine* g) noexcept {

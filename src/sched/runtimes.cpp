@@ -407,7 +407,7 @@ int procs(int n) {
   for (worker* w = rt->all_workers; w != nullptr; w = w->next_all) w->attention_word.fetch_or(attention::look, std::memory_order_relaxed);
   rt->idle_lock.unlock();
   heavy_barrier();
-  if (work_anywhere(rt)) wake_worker(rt);
+  if (work_anywhere(rt)) wake_worker(rt, true);
   return before;
 }
 

@@ -17,8 +17,9 @@ void put_stack(runtime_state* rt, proc* p, arch::stack* s) noexcept;
 
 // idle.cpp
 enum class idle_result { has_proc, sleep };
-// go_idle() gives the processor up unless there is work after all.
-idle_result go_idle(worker* w, proc* p) noexcept;
+// go_idle() gives the processor up unless there is work after all; a worker that declines the work
+// there is goes all the same if others are awake.
+idle_result go_idle(worker* w, proc* p, bool declines) noexcept;
 // sleep_for_proc() sleeps, in the poller or on the futex, until somebody gives the worker a processor
 // or the runtime ends; false at the end.
 bool sleep_for_proc(worker* w) noexcept;

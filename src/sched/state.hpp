@@ -114,6 +114,10 @@ struct alignas(64) worker {
   arch::stack* dead_stack = nullptr;  // of a goroutine that ended without a processor
   goroutine* dead = nullptr;
   bool spinning = false;           // counted in runtime_state::spinning
+  std::uint64_t woken_at = 0;      // by cycles(); judged when it runs out of work
+  std::uint64_t work_began = 0;
+  std::uint64_t taken_at = 0;      // when it last took goroutines from others, 0: judged
+  std::uint64_t taken_switches = 0;
   bool hog = false;                // under handoff: its processor was taken, counted in hogs
   goroutine* locked_g = nullptr;  // lock_os_thread: the only one this thread runs
 
@@ -156,6 +160,8 @@ struct runtime_state {
   // Idle and wake-up; the protocol stands in src/sched/idle.cpp.
   alignas(64) atomic<std::uint32_t> idle_procs{0};
   atomic<std::uint32_t> spinning{0};
+  atomic<std::uint32_t> wake_skips{0};        // pushes that wake nobody before the next that does
+  atomic<std::uint32_t> wake_penalty{0};
   alignas(64) spin_lock idle_lock;
   sched::proc* idle_proc_list = nullptr;      // the next ones under idle_lock
   sched::worker* idle_worker_list = nullptr;

@@ -17,6 +17,9 @@ namespace {
 
 constexpr std::int64_t spin_ns = 50'000;
 constexpr std::uint32_t polls_at_looks = 16;  // every so many looks a busy processor polls
+constexpr std::uint64_t steal_cycles = 30'000; // a queue is worth stealing from 10 us of work on
+constexpr std::uint64_t watch_cycles = 10'000;
+constexpr std::uint64_t trifle_cycles = 600;   // about 0.2 us
 constexpr std::uint64_t tiny_cycles = 1500;    // a goroutine that runs for less is tiny: about 0.5 us
 
 bool due(detail::timers& t, std::int64_t now) noexcept { return t.next() <= now; }
@@ -54,21 +57,42 @@ bool may_spin(runtime_state* rt) noexcept {
   return procs > 1 && procs - std::min(idle, procs) <= static_cast<std::uint32_t>(rt->cpus);
 }
 
+// worth_stealing() watches a victim for a moment. Stealing moves cache lines and lets two workers
+// fight over a queue: one that moves is left alone unless its queue will keep it busy for a while at
+// the pace it shows; one that does not move is in a goroutine that takes its time. The pace is
+// measured from one switch to a later one, so that what went before the first does not count.
+bool worth_stealing(const proc* victim) noexcept {
+  std::uint64_t seen = victim->switches.load(std::memory_order_relaxed);
+  std::uint64_t since = detail::cycles();
+  for (bool moving = false;;) {
+    for (int i = 0; i < 10; ++i) detail::cpu_relax();
+    const std::uint64_t now = detail::cycles();
+    const std::uint64_t switches = victim->switches.load(std::memory_order_relaxed);
+    if (switches == seen) {
+      if (now - since >= watch_cycles) return true;
+    } else if (moving) {
+      return victim->queue.size() * ((now - since) / (switches - seen)) >= steal_cycles;
+    } else {
+      moving = true;
+      seen = switches;
+      since = now;
+    }
+  }
+}
+
 goroutine* steal(worker* w, proc* p) noexcept {
   runtime_state* rt = w->rt;
   const int n = rt->made_procs.load(std::memory_order_acquire);
-  for (int round = 0; round < 4; ++round) {
-    int at = static_cast<int>(p->random.below(static_cast<std::uint32_t>(n)));
-    for (int i = 0; i < n; ++i, at = at + 1 == n ? 0 : at + 1) {
-      proc* victim = rt->all_procs[at].load(std::memory_order_acquire);
-      if (victim == p) continue;
+  int at = static_cast<int>(p->random.below(static_cast<std::uint32_t>(n)));
+  for (int i = 0; i < n; ++i, at = at + 1 == n ? 0 : at + 1) {
+    proc* victim = rt->all_procs[at].load(std::memory_order_acquire);
+    if (victim == p) continue;
+    if (!victim->queue.empty() && worth_stealing(victim))
       if (goroutine* g = p->queue.steal_from(victim->queue)) {
         bump(p->steals);
         return g;
       }
-      if (round == 3 && victim->timers.next() != detail::never && run_timers(p, victim->timers, clock_of(rt)))
-        return p->queue.pop();
-    }
+    if (victim->timers.next() != detail::never && run_timers(p, victim->timers, clock_of(rt))) return p->queue.pop();
   }
   return nullptr;
 }
@@ -90,6 +114,21 @@ goroutine* spin(worker* w, proc* p) noexcept {
     for (int i = 0; i < 50; ++i) detail::cpu_relax();
   } while (may_spin(rt) && clock_of(rt) < until);
   return nullptr;
+}
+
+// A worker that has run what it took from others finds out whether that was worth it: goroutines that
+// do next to nothing cost more to move to another core than to run. Then it leaves the rest to the
+// workers that are busy with it, for the time being (go_idle() sees to it that somebody is).
+void note_taken(worker* w, proc* p) noexcept {
+  w->taken_at = detail::cycles();
+  w->taken_switches = p->switches.load(std::memory_order_relaxed);
+}
+bool was_trifle(worker* w, proc* p) noexcept {
+  if (w->taken_at == 0) return false;
+  const std::uint64_t ran = p->switches.load(std::memory_order_relaxed) - w->taken_switches;
+  const std::uint64_t passed = detail::cycles() - w->taken_at;
+  w->taken_at = 0;
+  return ran >= 8 && passed / ran < trifle_cycles;
 }
 
 goroutine* take_injected(proc* p, std::size_t n) noexcept {
@@ -127,14 +166,24 @@ goroutine* find(worker* w, proc* p) noexcept {
       p->lifo.store(nullptr, std::memory_order_relaxed);
       return g;
     }
+    if (was_trifle(w, p)) {
+      if (go_idle(w, p, true) == idle_result::sleep) return nullptr;
+      p = w->held.load(std::memory_order_relaxed);
+    }
     if (rt->inject.size() != 0) {
       const auto share = rt->inject.size() / static_cast<std::size_t>(rt->procs.load(std::memory_order_relaxed)) + 1;
-      if (goroutine* g = take_injected(p, std::min<std::size_t>(share, detail::run_queue::slots / 2))) return g;
+      if (goroutine* g = take_injected(p, std::min<std::size_t>(share, detail::run_queue::slots / 2))) {
+        note_taken(w, p);
+        return g;
+      }
     }
     if (try_poll(rt, p)) continue;
-    if (goroutine* g = spin(w, p)) return g;
+    if (goroutine* g = spin(w, p)) {
+      note_taken(w, p);
+      return g;
+    }
     if (rt->inject.size() != 0) continue;
-    if (go_idle(w, p) == idle_result::sleep) return nullptr;
+    if (go_idle(w, p, false) == idle_result::sleep) return nullptr;
     p = w->held.load(std::memory_order_relaxed);
   }
 }
