@@ -59,12 +59,16 @@ class task_group {
         if (g != nullptr) g->finished();
       }
     } u{this};
-    skein::go([this, f = std::decay_t<F>(std::forward<F>(f))]() mutable {
-      struct ender {
+    skein::go([this, f = std::optional<std::decay_t<F>>(std::forward<F>(f))]() mutable {
+      struct ender {  // what f holds is gone before the group hears that it is done
         task_group* g;
-        ~ender() { g->finished(); }
-      } end{this};
-      run_guarded([](void* p) { (*static_cast<std::decay_t<F>*>(p))(); }, &f);
+        std::optional<std::decay_t<F>>& f;
+        ~ender() {
+          f.reset();
+          g->finished();
+        }
+      } end{this, f};
+      run_guarded([](void* p) { (*static_cast<std::decay_t<F>*>(p))(); }, &*f);
     });
     u.g = nullptr;
   }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <concepts>
+#include <optional>
 #include <utility>
 
 #include "skein/detail/chan_core.hpp"
@@ -51,9 +52,13 @@ class wait_group {
         if (wg != nullptr) wg->done();
       }
     } u{this};
-    skein::go([wg = this, f = std::decay_t<F>(std::forward<F>(f))]() mutable {
+    skein::go([wg = this, f = std::optional<std::decay_t<F>>(std::forward<F>(f))]() mutable {
       finisher end{wg};
-      f();
+      struct ender {  // what f holds is gone before the group hears that it is done
+        std::optional<std::decay_t<F>>& f;
+        ~ender() { f.reset(); }
+      } e{f};
+      (*f)();
     });
     u.wg = nullptr;
   }

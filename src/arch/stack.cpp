@@ -108,7 +108,9 @@ void stack_pool::make(stack& s, region& r, int cls) noexcept {
     s.guarded = sys::advise(s.low, guard_bytes, madv_guard_install) == 0;
   if (!s.guarded && budget_.fetch_sub(1, std::memory_order_relaxed) > 0)
     s.guarded = sys::protect_none(s.low, guard_bytes) == 0;
-  if (!s.guarded) std::memcpy(s.limit(), &canary, sizeof canary);
+  if (s.guarded) return;
+  std::memcpy(s.limit(), &canary, sizeof canary);
+  any_unguarded_.store(true, std::memory_order_relaxed);
 }
 
 stack* stack_pool::take(int cls, int n) noexcept {

@@ -66,6 +66,7 @@ class stack_pool {
   // may miss a region that is being made at that moment.
   const stack* find(const void* address) const noexcept;
   guard_mode mode() const noexcept { return mode_; }
+  bool any_unguarded() const noexcept { return any_unguarded_.load(std::memory_order_relaxed); }
 
  private:
   struct region {
@@ -87,6 +88,7 @@ class stack_pool {
   size_class classes_[stack_classes];
   guard_mode mode_;
   detail::atomic<std::int64_t> budget_;
+  detail::atomic<bool> any_unguarded_{false};
 };
 
 // canary_intact() checks a stack that has no guard.

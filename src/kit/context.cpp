@@ -80,12 +80,14 @@ bool retain_alive(context_core* c) noexcept {
   return false;
 }
 
-// Callbacks run as goroutines; where there is no runtime, in place.
-void start_callback(std::function<void()> f) {
-  if (sched::attached_runtime() == nullptr)
-    f();
-  else
-    go(std::move(f));
+// Callbacks run as goroutines; where there is no runtime, or no memory for one, in place.
+void start_callback(std::function<void()>& f) {
+  if (sched::attached_runtime() != nullptr) try {
+      go([call = std::move(f)] { call(); });
+      return;
+    } catch (const std::bad_alloc&) {  // f is moved only once there is room for it
+    }
+  f();
 }
 
 void expire(void* p) {
@@ -233,7 +235,7 @@ context_core* end_one(context_core* c, errc why, const std::exception_ptr& cause
     timer_release(timer);
   }
   if (done != nullptr) chan_close(done);
-  for (auto& [id, f] : after) start_callback(std::move(f));
+  for (auto& [id, f] : after) start_callback(f);
   return list;
 }
 
@@ -319,7 +321,7 @@ std::uint64_t context_after(context_core* c, std::function<void()> f) {
     e->after.splice(e->after.end(), one);
   }
   unlock(e);
-  if (ended) start_callback(std::move(one.front().second));
+  if (ended) start_callback(one.front().second);
   return id;
 }
 

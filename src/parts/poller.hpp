@@ -26,6 +26,7 @@ struct fd_wait {
   void (*fire)(fd_wait* self, goroutine_list& ready) noexcept;
   int fd = -1;
   fd_event event{};
+  atomic<class poller*> home{nullptr};  // while armed; null also once that poller is gone
 };
 
 class poller {

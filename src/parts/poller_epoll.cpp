@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 
 #include <algorithm>
@@ -16,6 +17,9 @@ constexpr std::uint64_t wake_key = ~std::uint64_t{0};
 poller::~poller() {
   if (epoll_ >= 0) sys::close(epoll_);
   if (wake_ >= 0) sys::close(wake_);
+  for (std::size_t i = 0; i < size_; ++i)
+    for (fd_wait* w : records_[i].by)
+      if (w != nullptr) w->home.store(nullptr, std::memory_order_relaxed);
   if (records_ != nullptr) sys::deallocate(records_, size_ * sizeof(record), alignof(record));
 }
 
@@ -33,6 +37,7 @@ int poller::open() noexcept {
 poller::record* poller::find(int fd) noexcept {
   const auto i = static_cast<std::size_t>(fd);
   if (i >= size_) {
+    if (::fcntl(fd, F_GETFD) < 0) return nullptr;  // before making room for a number that is no descriptor
     const std::size_t grown = std::max<std::size_t>({64, size_ * 2, i + 1});
     record* bigger;
     try {
@@ -74,16 +79,18 @@ int poller::arm(fd_wait* w) noexcept {
   record* r = find(w->fd);
   int rc = 0;
   if (r == nullptr) {
-    rc = -ENOMEM;
+    rc = errno == EBADF ? -EBADF : -ENOMEM;
   } else if (r->by[d] != nullptr) {
     rc = -EEXIST;
   } else {
     r->by[d] = w;
     rc = update(w->fd, *r);
-    if (rc == 0)
+    if (rc == 0) {
       waiters_.fetch_add(1, std::memory_order_relaxed);
-    else
+      w->home.store(this, std::memory_order_relaxed);
+    } else {
       r->by[d] = nullptr;
+    }
   }
   lock_.unlock();
   return rc;
@@ -92,14 +99,15 @@ int poller::arm(fd_wait* w) noexcept {
 bool poller::disarm(fd_wait* w) noexcept {
   const auto d = static_cast<std::size_t>(w->event);
   lock_.lock();
-  record* r = find(w->fd);
+  record* r = static_cast<std::size_t>(w->fd) < size_ ? &records_[w->fd] : nullptr;
   const bool armed = r != nullptr && r->by[d] == w;
   if (armed) {
     r->by[d] = nullptr;
+    w->home.store(nullptr, std::memory_order_relaxed);
     waiters_.fetch_sub(1, std::memory_order_relaxed);
-    if (r->by[1 - d] != nullptr) {
-      update(w->fd, *r);
-    } else {
+    // With the other direction still armed the kernel may report this one once more; wait() ignores
+    // it and arms what is left.
+    if (r->by[1 - d] == nullptr) {
       sys::epoll_ctl(epoll_, EPOLL_CTL_DEL, w->fd, nullptr);
       r->registered = false;
       ++r->arming;
@@ -126,15 +134,17 @@ std::size_t poller::wait(std::int64_t timeout_ns, goroutine_list& ready) noexcep
     if (r.arming != static_cast<std::uint32_t>(key >> 32)) continue;
     const std::uint32_t broken = events[i].events & (EPOLLERR | EPOLLHUP);
     const std::uint32_t is[2] = {events[i].events & (EPOLLIN | EPOLLRDHUP), events[i].events & EPOLLOUT};
-    for (int d = 0; d < 2; ++d) {
+    const auto fire = [&](int d) {
       fd_wait* w = r.by[d];
-      if (w == nullptr || (is[d] | broken) == 0) continue;
       r.by[d] = nullptr;
       waiters_.fetch_sub(1, std::memory_order_relaxed);
       ++fired;
       w->fire(w, ready);
-    }
-    if (r.by[0] != nullptr || r.by[1] != nullptr) update(fd, r);
+    };
+    for (int d = 0; d < 2; ++d)
+      if (r.by[d] != nullptr && (is[d] | broken) != 0) fire(d);
+    for (int d = 0; d < 2; ++d)  // cannot be armed again: its reader finds out why
+      if (r.by[d] != nullptr && update(fd, r) != 0) fire(d);
   }
   lock_.unlock();
   return fired;

@@ -54,7 +54,6 @@ void timers::sift_down(std::size_t i, entry e) noexcept {
 
 void timers::take_out(std::size_t i) noexcept {
   heap_[i].t->place = timer::nowhere;
-  heap_[i].t->home.store(nullptr, std::memory_order_relaxed);
   const entry last = heap_[--count_];
   if (i == count_) return;
   if (i > 0 && heap_[(i - 1) / arity].when > last.when)
@@ -85,6 +84,7 @@ bool timers::remove(timer* t) noexcept {
   const bool found = t->place != timer::nowhere;
   if (found) {
     take_out(t->place);
+    t->home.store(nullptr, std::memory_order_relaxed);
     publish();
   }
   lock_.unlock();
@@ -98,10 +98,13 @@ std::size_t timers::run(std::int64_t now, goroutine_list& ready) noexcept {
     timer* t = heap_[0].t;
     take_out(0);
     ++fired;
+    // `home` stays: whoever stops or drops the timer meanwhile waits for the lock.
     const std::int64_t again = t->fire(t, now, ready);
-    if (again == never) continue;
+    if (again == never) {
+      t->home.store(nullptr, std::memory_order_release);
+      continue;
+    }
     t->when = again;
-    t->home.store(this, std::memory_order_relaxed);
     sift_up(count_++, {again, t});  // there is room: one was taken out
   }
   publish();

@@ -25,7 +25,7 @@ struct timer {
   // the time at which it wants to fire next, or `never`.
   std::int64_t (*fire)(timer* self, std::int64_t now, goroutine_list& ready) noexcept;
   std::int64_t when = 0;
-  atomic<timers*> home{nullptr};  // null: in no heap
+  atomic<timers*> home{nullptr};  // null: in no heap, and no firing under way (load with acquire)
   std::size_t place = nowhere;
 };
 

@@ -89,7 +89,6 @@ struct fd_core : chan_core {
   struct watch : fd_wait {
     fd_core* to;
   } wait;
-  poller* io = nullptr;
 };
 
 void fire_chan(fd_wait* base, goroutine_list& ready) noexcept {
@@ -109,8 +108,7 @@ chan_core* fd_chan(int fd, fd_event e) {
   c->wait.fd = fd;
   c->wait.event = e;
   c->wait.to = c;
-  c->io = &rt->io;
-  const int r = c->io->arm(&c->wait);
+  const int r = rt->io.arm(&c->wait);
   if (r == -EPERM) {
     c->count = 1;
   } else if (r != 0) {
@@ -122,7 +120,8 @@ chan_core* fd_chan(int fd, fd_event e) {
 
 void fd_destroy(chan_core* base) noexcept {
   auto* c = static_cast<fd_core*>(base);
-  c->io->disarm(&c->wait);
+  // After a firing the lock is taken all the same: the firing may still be under way.
+  if (poller* io = c->wait.home.load(std::memory_order_acquire)) io->disarm(&c->wait);
   c->~fd_core();
   sys::deallocate(c, sizeof(fd_core), alignof(fd_core));
 }

@@ -47,6 +47,7 @@ void limit_guard::arm() {
     w_.deadline = &timer_;
     if (heap_->add(&timer_, when)) sched::note_deadline(rt, when);
   }
+  if (w_.g != nullptr) w_.g->waiting = &w_;
   if (done_ != nullptr) {
     node_ = {nullptr, nullptr, &w_, nullptr, &done_->lock, &done_->receivers, cancel_index, true, false, false};
     w_.context = &node_;
@@ -63,6 +64,7 @@ void limit_guard::arm() {
 }
 
 void limit_guard::disarm() noexcept {
+  if (w_.g != nullptr) w_.g->waiting = nullptr;
   if (heap_ != nullptr) heap_->remove(&timer_);
   if (done_ != nullptr) {
     done_->lock.lock();

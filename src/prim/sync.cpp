@@ -144,7 +144,14 @@ bool mutex::lock_slow(const detail::limit& l) {
   for (;;) {
     blocker b(l, status::mutex);
     chan_status result;
-    if (!b.begin(result)) {
+    bool may_wait = false;
+    try {
+      may_wait = b.begin(result);
+    } catch (...) {
+      if (again) give_up();
+      throw;
+    }
+    if (!may_wait) {
       if (again) give_up();
       return false;
     }

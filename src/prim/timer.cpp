@@ -10,7 +10,9 @@
 // hidden buffer: what nobody has received did not happen. So either stop() returns true or the time
 // was received (or f was started), never both, never neither.
 #include <memory>
+#include <mutex>
 #include <new>
+#include <system_error>
 
 #include "prim/limits.hpp"
 #include "skein/go.hpp"
@@ -62,17 +64,16 @@ class service {
 
  private:
   void start() {
-    std::uint32_t no = 0;
-    if (!started_.compare_exchange_strong(no, 1)) return;
+    std::lock_guard hold(starting_);
+    if (started_) return;
     pthread_t thread;
     const int r = sys::thread_create(&thread, nullptr, [](void* p) -> void* {
       static_cast<service*>(p)->serve();
       return nullptr;
     }, this);
-    if (r != 0) {
-      started_.store(0);
+    if (r != 0)
       throw std::system_error(-r, std::generic_category(), "skein: cannot start the thread for deadlines");
-    }
+    started_ = true;
     pthread_detach(thread);
     sched::known_threads(1);
   }
@@ -101,7 +102,8 @@ class service {
 
   timers heap_;
   timer_core* due_ = nullptr;
-  atomic<std::uint32_t> started_{0};
+  std::mutex starting_;
+  bool started_ = false;
   atomic<std::uint32_t> word_{0};
 };
 atomic<bool> service_in_use{false};
@@ -184,7 +186,7 @@ void arm(timer_core* t, std::int64_t when) {
 // Takes t out of its heap and forgets a time nobody has received. `control` is held. True if that
 // kept it from firing; `spare` is a reference to give back.
 bool disarm(timer_core* t, bool& spare) noexcept {
-  timers* home = t->home.load(std::memory_order_relaxed);
+  timers* home = t->home.load(std::memory_order_acquire);
   bool pending = home != nullptr && home->remove(t);
   if (t->call != nullptr) {
     spare = pending;
@@ -268,7 +270,7 @@ void timer_release(timer_core* t) noexcept { chan_release(t); }
 
 void timer_destroy(chan_core* c) noexcept {
   timer_core* t = core_of(c);
-  if (timers* home = t->home.load(std::memory_order_relaxed)) home->remove(t);
+  if (timers* home = t->home.load(std::memory_order_acquire)) home->remove(t);
   if (t->destroy != nullptr) t->destroy(t->func);
   t->~timer_core();
   sys::deallocate(t, sizeof(timer_core), alignof(timer_core));

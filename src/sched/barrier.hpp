@@ -13,11 +13,11 @@
 
 namespace skein::inline SKEIN_ABI::sched {
 
-extern bool asymmetric_fences;  // set once, before the first worker starts
+extern detail::atomic<bool> asymmetric_fences;  // set once, before the first worker starts
 void probe_fences() noexcept;
 
 SKEIN_ALWAYS_INLINE void light_barrier() noexcept {
-  if (!asymmetric_fences) [[unlikely]]
+  if (!asymmetric_fences.load(std::memory_order_relaxed)) [[unlikely]]
     std::atomic_thread_fence(std::memory_order_seq_cst);
   else
     std::atomic_signal_fence(std::memory_order_seq_cst);

@@ -5,7 +5,12 @@
 // thread of skein or waits in skein without a deadline. In doubt it stays silent: a thread we do not
 // know may be about to send.
 #include <dirent.h>
+#include <fcntl.h>
 #include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 
 #include "base/check.hpp"
 #include "sched/dump.hpp"
@@ -19,11 +24,28 @@ atomic<int> own_threads{0};      // workers, monitors, the deadline service
 atomic<int> signal_channels{0};  // somebody waits for signals
 atomic<int> waiting_threads{0};  // plain threads that wait in skein for ever, or are declared idle
 
-int count_threads() noexcept {
+// sleeping_threads() counts the threads of the process, or gives -1 if any but the caller is not asleep
+// in the kernel: one that runs, or waits for a core, may be about to wake somebody.
+int sleeping_threads() noexcept {
   DIR* d = ::opendir("/proc/self/task");
   if (d == nullptr) return -1;
+  const auto self = static_cast<long>(::gettid());
   int n = 0;
-  while (const dirent* e = ::readdir(d)) n += e->d_name[0] != '.';
+  while (const dirent* e = ::readdir(d)) {
+    if (e->d_name[0] == '.') continue;
+    ++n;
+    if (std::atol(e->d_name) == self) continue;
+    char path[300], line[256];
+    std::snprintf(path, sizeof path, "/proc/self/task/%s/stat", e->d_name);
+    const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+    const ssize_t got = fd < 0 ? -1 : ::read(fd, line, sizeof line - 1);
+    if (fd >= 0) ::close(fd);
+    const char* paren = got > 0 ? static_cast<const char*>(::memrchr(line, ')', static_cast<std::size_t>(got))) : nullptr;
+    if (paren == nullptr || paren + 2 >= line + got || paren[2] != 'S') {
+      n = -1;
+      break;
+    }
+  }
   ::closedir(d);
   return n;
 }
@@ -37,25 +59,24 @@ constexpr int sanitizer_threads =
 #endif
 
 bool asleep(runtime_state* rt) noexcept {
-  rt->idle_lock.lock();
-  const bool idle = rt->idle_procs.load(std::memory_order_relaxed) >= static_cast<std::uint32_t>(rt->procs.load(std::memory_order_relaxed));
-  rt->idle_lock.unlock();
-  return idle && !work_anywhere(rt) && next_deadline(rt) == detail::never && rt->io.waiters() == 0 &&
+  return nobody_holds(rt) && rt->main_done.load(std::memory_order_relaxed) == 0 && !work_anywhere(rt) && next_deadline(rt) == detail::never && rt->io.waiters() == 0 &&
          rt->blocked.load(std::memory_order_relaxed) == 0 && rt->hogs.load(std::memory_order_relaxed) == 0 &&
          !rt->stopping.load(std::memory_order_relaxed);
 }
 
-bool everything_asleep(std::size_t& goroutines) noexcept {
+enum class answer { no, unsure, yes };
+
+answer everything_asleep(std::size_t& goroutines) noexcept {
   bool all = true;
   goroutines = 0;
   for_each_runtime([&](runtime_state* rt) {
     all = all && asleep(rt);
     goroutines += live_goroutines(rt);
   });
-  if (!all || outside_deadlines() || signal_channels.load(std::memory_order_relaxed) != 0) return false;
+  if (!all || outside_deadlines() || signal_channels.load(std::memory_order_relaxed) != 0) return answer::no;
   const int known = own_threads.load(std::memory_order_relaxed) + waiting_threads.load(std::memory_order_relaxed) + sanitizer_threads;
-  const int threads = count_threads();
-  return threads > 0 && threads <= known;
+  const int threads = sleeping_threads();
+  return threads < 0 ? answer::unsure : threads <= known ? answer::yes : answer::no;
 }
 
 }  // namespace
@@ -65,13 +86,20 @@ void known_threads(int change) noexcept { own_threads.fetch_add(change, std::mem
 
 void subscribed(int change) noexcept { signal_channels.fetch_add(change, std::memory_order_relaxed); }
 
-void report_if_all_asleep(runtime_state*) noexcept {
+bool report_if_all_asleep() noexcept {
+  // Something may have moved while we looked. What moves starts from a thread that we saw asleep, so
+  // it shows in a second look a little later.
+  static atomic<std::int64_t> first_yes{0};
   std::size_t goroutines = 0;
-  if (!everything_asleep(goroutines)) return;
-  // Something may have moved while we looked: look twice. What moves starts from a thread that we
-  // saw asleep, so it shows in the second look.
-  std::size_t again = 0;
-  if (!everything_asleep(again)) return;
+  const answer a = everything_asleep(goroutines);
+  if (a != answer::yes) {
+    first_yes.store(0, std::memory_order_relaxed);
+    return a == answer::no;
+  }
+  const std::int64_t now = sys::monotonic_ns();
+  const std::int64_t before = first_yes.load(std::memory_order_relaxed);
+  if (before == 0) first_yes.store(now, std::memory_order_relaxed);
+  if (before == 0 || now - before < 5'000'000) return false;
   if (goroutines == 0)
     (base::text() << "fatal error: no goroutines (main called exit_goroutine) - deadlock!\n").print();
   else

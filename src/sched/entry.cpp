@@ -118,8 +118,10 @@ void ready_slow(goroutine* g) noexcept {
     rt->sim->ready(g);
     return;
   }
+  rt->outsiders.fetch_add(1, std::memory_order_acq_rel);  // keeps rt: see drop_goroutines()
   rt->inject.push(g);
   maybe_wake(rt);
+  rt->outsiders.fetch_sub(1, std::memory_order_release);
 }
 
 void ready_all(goroutine_list& list) noexcept {
@@ -138,6 +140,7 @@ void yield(worker* w, bool to_all) noexcept {
     maybe_wake(rt);
   } else if (w->attention_word.load(std::memory_order_relaxed) != 0) {
     push_local(p, g);
+    maybe_wake(p->rt);
   } else {
     n = take_local(p);
     if (n == nullptr && p->until_look != 0 && p->rt->inject.size() == 0) {
@@ -166,14 +169,16 @@ namespace {
 void acquire_proc(worker* w) noexcept {
   w->in_runtime.store(1, std::memory_order_relaxed);
   light_barrier();
-  if (lost_proc(w) == nullptr) {
+  if (settled_proc(w) == nullptr) {
     runtime_state* rt = w->rt;
     if (proc* p = take_idle_proc(rt)) {
       bind(w, p);
+      no_hog(w);
     } else {
       goroutine* g = w->g;
       g->state.store(status::runnable, std::memory_order_relaxed);
       rt->inject.push(g);
+      no_hog(w);
       maybe_wake(rt);
       switch_away(w, g, nullptr);
       w = current();
@@ -189,6 +194,10 @@ void acquire_proc(worker* w) noexcept {
   pack(w);
   arch::switch_context(&g->ctx, &w->loop, g);
   base::fatal("a goroutine was resumed after its runtime ended");
+}
+
+void check_canary(const arch::stack& s) noexcept {
+  if (!s.guarded && !arch::canary_intact(s)) base::fatal("stack overflow in goroutine (found by its canary); see options.stack");
 }
 
 // Runs what goroutines run and turns exit_goroutine() into a return. The handler names the private
@@ -213,11 +222,8 @@ void attend(worker* w) {
     w->rt->sim->point(w);
     return;
   }
-  if ((a & attention::canary) != 0) {
-    const arch::stack* s = w->rt->stacks.find(__builtin_frame_address(0));
-    if (s != nullptr && !s->guarded && !arch::canary_intact(*s))
-      base::fatal("goroutine stack overflow (found by its canary); see options.stack");
-  }
+  if ((a & attention::canary) != 0)
+    if (const arch::stack* s = w->rt->stacks.find(__builtin_frame_address(0))) check_canary(*s);
   if ((a & attention::no_proc) != 0) {
     acquire_proc(w);
     w = current();
@@ -238,6 +244,7 @@ void end(worker* w, goroutine* g, arch::stack* s) noexcept {
   free_closure(g);
   proc* p = enter(w);
   if (p == nullptr || w->attention_word.load(std::memory_order_relaxed) != 0) {
+    check_canary(*s);
     w->dead = g;
     w->dead_stack = s;
     arch::switch_context<arch::leaving::for_good>(&g->ctx, &w->loop, nullptr);
@@ -246,6 +253,7 @@ void end(worker* w, goroutine* g, arch::stack* s) noexcept {
   free_goroutine(w->rt, p, g);
   goroutine* n = take_local(p);
   arch::context* to = &w->loop;
+  const bool cached = s->cls == p->stack_class;
   if (n != nullptr) {
     const std::uint8_t hold = n->hold.load(std::memory_order_acquire);
     if (hold == goroutine::fresh && n->stack_class == s->cls) {
@@ -260,7 +268,7 @@ void end(worker* w, goroutine* g, arch::stack* s) noexcept {
       begin_run(w, n);
       return;
     }
-    if (ready_to_run(p, n)) {
+    if (cached && ready_to_run(p, n)) {
       bump(p->switches);
       begin_run(w, n);
       to = &n->ctx;
@@ -268,9 +276,12 @@ void end(worker* w, goroutine* g, arch::stack* s) noexcept {
       w->picked = n;
     }
   }
-  // Only this worker, standing in the scheduler, can take the stack from the cache again, and not
-  // before it has left it.
-  put_stack(w->rt, p, s);
+  // From the cache only this worker, standing in the scheduler, can take the stack again, and not
+  // before it has left it. To the pool, where anybody may take it, the loop gives it, after that.
+  if (cached)
+    put_stack(p, s);
+  else
+    w->dead_stack = s;
   arch::context unused;
   arch::switch_context<arch::leaving::for_good>(&unused, to, nullptr);
   __builtin_unreachable();
@@ -393,7 +404,7 @@ bool blocking_begin() {
   if (w->g == nullptr || w->rt->sim != nullptr) return false;
   w->rt->blocked.fetch_add(1, std::memory_order_relaxed);
   sched::proc* p = sched::enter(w);
-  if (p == nullptr) p = sched::lost_proc(w);
+  if (p == nullptr) p = sched::settled_proc(w);
   if (p != nullptr) {
     sched::unbind(w, p);
     sched::release_proc(p);
@@ -405,8 +416,9 @@ bool blocking_begin() {
 void blocking_end() noexcept {
   const int kept = errno;
   sched::worker* w = sched::current();
-  w->rt->blocked.fetch_sub(1, std::memory_order_relaxed);
+  runtime_state* rt = w->rt;
   sched::attend(w);
+  rt->blocked.fetch_sub(1, std::memory_order_relaxed);
   *sched::current()->errno_place = kept;
 }
 

@@ -30,6 +30,7 @@
 //
 // idle_lock guards the lists, `given`, `polling`; no other lock is taken under it.
 #include <algorithm>
+#include <utility>
 
 #include "sched/sched.hpp"
 
@@ -73,10 +74,16 @@ void assign(runtime_state* rt, proc* p, bool spinning) noexcept {
     rt->idle_lock.unlock();
     if (!new_worker(rt, p, spinning)) {
       // No thread to be had now. The monitor tries again; a worker that goes idle helps as well.
+      // What only the processor's owner could run must not wait for that very processor.
+      goroutine_list hidden;
+      while (p->batch.left() != 0) hidden.push(p->batch.pop());
+      if (goroutine* g = p->lifo.exchange(nullptr, std::memory_order_relaxed)) hidden.push(g);
+      if (hidden.head != nullptr) rt->inject.push(hidden);
       rt->idle_lock.lock();
       push_idle(rt, p);
       rt->idle_lock.unlock();
       if (spinning) rt->spinning.fetch_sub(1, std::memory_order_relaxed);
+      wake_monitor(rt);
       return;
     }
   }
@@ -130,15 +137,18 @@ void unbind(worker* w, proc* p) noexcept {
   w->handoff.unlock();
 }
 
-proc* lost_proc(worker* w) noexcept {
+proc* settled_proc(worker* w) noexcept {
   w->handoff.lock();
   proc* p = w->held.load(std::memory_order_relaxed);
-  if (w->hog) {
-    w->hog = false;
-    w->rt->hogs.fetch_sub(1, std::memory_order_relaxed);
-  }
   w->handoff.unlock();
   return p;
+}
+
+void no_hog(worker* w) noexcept {
+  w->handoff.lock();
+  const bool was = std::exchange(w->hog, false);
+  w->handoff.unlock();
+  if (was) w->rt->hogs.fetch_sub(1, std::memory_order_relaxed);
 }
 
 proc* take_idle_proc(runtime_state* rt) noexcept {
@@ -146,6 +156,7 @@ proc* take_idle_proc(runtime_state* rt) noexcept {
   rt->idle_lock.lock();
   proc* p = pop_idle(rt);
   rt->idle_lock.unlock();
+  if (p != nullptr && rt->monitor_asleep.load(std::memory_order_relaxed)) wake_monitor(rt);
   return p;
 }
 
@@ -196,22 +207,28 @@ static void judge_wake(worker* w, bool trifles) noexcept {
 
 void wake_worker(runtime_state* rt, bool urgent) noexcept {
   if (!urgent && skip_wake(rt)) return;
-  std::uint32_t none = 0;
-  if (!rt->spinning.compare_exchange_strong(none, 1, std::memory_order_acq_rel, std::memory_order_relaxed)) return;
-  rt->idle_lock.lock();
-  proc* p = rt->stopping.load(std::memory_order_relaxed) ? nullptr : pop_idle(rt);
-  if (p == nullptr) {
+  for (;;) {
+    std::uint32_t none = 0;
+    if (!rt->spinning.compare_exchange_strong(none, 1, std::memory_order_acq_rel, std::memory_order_relaxed)) return;
+    rt->idle_lock.lock();
+    if (proc* p = rt->stopping.load(std::memory_order_relaxed) ? nullptr : pop_idle(rt)) {
+      assign(rt, p, true);
+      return;
+    }
     rt->idle_lock.unlock();
     rt->spinning.fetch_sub(1, std::memory_order_relaxed);
-    return;
+    // A pusher may have trusted the spinner that there was not to be.
+    heavy_barrier();
+    if (rt->stopping.load(std::memory_order_relaxed) || rt->idle_procs.load(std::memory_order_relaxed) == 0 || !work_anywhere(rt)) return;
   }
-  assign(rt, p, true);
 }
 
 void stop_spinning(worker* w) noexcept {
   w->spinning = false;
   w->work_began = detail::cycles();
-  if (w->rt->spinning.fetch_sub(1, std::memory_order_acq_rel) == 1 && work_anywhere(w->rt)) maybe_wake(w->rt);
+  if (w->rt->spinning.fetch_sub(1, std::memory_order_acq_rel) != 1 || w->rt->idle_procs.load(std::memory_order_relaxed) == 0) return;
+  heavy_barrier();  // pairs with maybe_wake(): a pusher may have trusted this spinner
+  if (work_anywhere(w->rt)) maybe_wake(w->rt);
 }
 
 idle_result go_idle(worker* w, proc* p, bool declines) noexcept {
@@ -312,6 +329,22 @@ bool sleep_for_proc(worker* w) noexcept {
   }
 }
 
+void ensure_poller(runtime_state* rt) noexcept {
+  rt->idle_lock.lock();
+  const bool wanted = rt->polling == poll_phase::nobody && !rt->stopping.load(std::memory_order_relaxed) &&
+                      (next_deadline(rt) != detail::never || rt->io.waiters() != 0);
+  if (wanted) {
+    if (worker* w = rt->idle_worker_list) {  // it takes itself off the list and polls
+      w->wake.store(1, std::memory_order_release);
+      sys::futex_wake(w->wake, 1);
+    } else if (proc* p = pop_idle(rt)) {
+      assign(rt, p, false);
+      return;
+    }
+  }
+  rt->idle_lock.unlock();
+}
+
 void release_proc(proc* p) noexcept {
   runtime_state* rt = p->rt;
   if (has_local_work(p) || rt->inject.size() != 0) {
@@ -324,6 +357,7 @@ void release_proc(proc* p) noexcept {
   rt->idle_lock.unlock();
   heavy_barrier();  // pairs with maybe_wake()
   if (work_anywhere(rt)) wake_worker(rt, true);
+  ensure_poller(rt);
   if (rt->draining.load(std::memory_order_acquire)) check_drained(rt);
 }
 

@@ -17,11 +17,7 @@ constexpr std::int64_t tick_ns = 1'000'000;
 constexpr std::int64_t slice_ns = 10'000'000;
 constexpr std::int64_t soon_ns = 1'000'000;
 
-bool all_idle(runtime_state* rt) noexcept {
-  return rt->idle_procs.load(std::memory_order_acquire) >=
-             static_cast<std::uint32_t>(rt->procs.load(std::memory_order_acquire)) &&
-         rt->hogs.load(std::memory_order_acquire) == 0;
-}
+bool all_idle(runtime_state* rt) noexcept { return nobody_holds(rt) && rt->hogs.load(std::memory_order_acquire) == 0; }
 
 void sleep_on(runtime_state* rt, std::int64_t until) noexcept {
   timespec ts{static_cast<time_t>(until / 1'000'000'000), static_cast<long>(until % 1'000'000'000)};
@@ -67,13 +63,13 @@ void ask(proc* p, std::uint32_t what) noexcept {
 }
 
 void visit(runtime_state* rt, proc* p, std::int64_t now) noexcept {
-  if (p->holder.load(std::memory_order_acquire) == nullptr) return;
+  const bool held = p->holder.load(std::memory_order_acquire) != nullptr;
   const std::uint64_t switches = p->switches.load(std::memory_order_relaxed);
-  if (switches != p->seen_switches) {
+  if (!held || switches != p->seen_switches) {
     // Moving. A chain in the LIFO slot may still keep the others waiting; looks bound that.
     p->seen_switches = switches;
     p->seen_since = now;
-    if (p->timers.next() <= now - tick_ns) ask(p, attention::look);
+    if (held && p->timers.next() <= now - tick_ns) ask(p, attention::look);
     return;
   }
   const std::int64_t still = now - p->seen_since;
@@ -110,6 +106,13 @@ void poll_if_neglected(runtime_state* rt, std::uint32_t& seen) noexcept {
 
 }  // namespace
 
+bool nobody_holds(runtime_state* rt) noexcept {
+  const int n = rt->made_procs.load(std::memory_order_acquire);
+  for (int i = 0; i < n; ++i)
+    if (rt->all_procs[i].load(std::memory_order_acquire)->holder.load(std::memory_order_acquire) != nullptr) return false;
+  return true;
+}
+
 void wake_monitor(runtime_state* rt) noexcept {
   rt->monitor_word.store(1, std::memory_order_release);
   sys::futex_wake(rt->monitor_word, 1);
@@ -130,6 +133,7 @@ void run_monitor(runtime_state* rt) noexcept {
       overdue = overdue || p->timers.next() <= now - tick_ns;
     }
     poll_if_neglected(rt, seen_polls);
+    ensure_poller(rt);
     if (rt->idle_procs.load(std::memory_order_relaxed) != 0 && (overdue || work_anywhere(rt))) wake_worker(rt, true);
     if (!all_idle(rt)) {
       quiet = 0;
@@ -138,9 +142,10 @@ void run_monitor(runtime_state* rt) noexcept {
     // A few quiet ticks before going to sleep: programs that work in bursts should not pay for a
     // wake-up of the monitor each time.
     if (++quiet < 5) continue;
-    report_if_all_asleep(rt);
+    if (!report_if_all_asleep()) continue;
     rt->monitor_asleep.store(true, std::memory_order_relaxed);
     heavy_barrier();  // pairs with assign(), which reads monitor_asleep after it took a processor
+    ensure_poller(rt);
     if (all_idle(rt) && !work_anywhere(rt) && !rt->stopping.load(std::memory_order_acquire)) sleep_on(rt, detail::never);
     rt->monitor_asleep.store(false, std::memory_order_relaxed);
     quiet = 0;

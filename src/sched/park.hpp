@@ -28,9 +28,9 @@ SKEIN_ALWAYS_INLINE proc* enter(worker* w) noexcept {
 }
 SKEIN_ALWAYS_INLINE void leave(worker* w) noexcept { w->in_runtime.store(0, std::memory_order_release); }
 
-// lost_proc() settles what enter() saw as null: waits for a monitor that is taking the processor and
-// may give it back. Returns the processor after all, or null.
-proc* lost_proc(worker* w) noexcept;
+// settled_proc() settles what enter() saw as null: it waits for a monitor that is taking the processor
+// and may give it back. Returns the processor after all, or null.
+proc* settled_proc(worker* w) noexcept;
 
 void attend(worker* w);
 // attend_if_asked() is the first thing every operation that may block or wake does.

@@ -21,9 +21,8 @@ registry& runtimes() noexcept;
 // idle_lock.
 template <class F> void for_each_runtime(F f) {
   registry& r = runtimes();
-  r.lock.lock();
+  std::lock_guard hold(r.lock);
   for (runtime_state* rt = r.first; rt != nullptr; rt = rt->next_runtime) f(rt);
-  r.lock.unlock();
 }
 
 }  // namespace skein::inline SKEIN_ABI::sched

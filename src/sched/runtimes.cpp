@@ -5,8 +5,9 @@
 // where it stands. When all threads are gone the goroutines that are parked are unlinked from what
 // they wait for, under the locks of those objects, and only then any stack is freed: an object may
 // live on another goroutine's stack. If a thread does not come back within stop_grace everything it
-// may touch is left behind with it.
+// may touch is left behind with it: no memory is freed then.
 #include <errno.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <bit>
@@ -232,10 +233,60 @@ void free_runtime(runtime_state* rt) noexcept {
     delete rt;
 }
 
-void drop_goroutines(runtime_state* rt) noexcept {
-  rt->slab.for_each([](goroutine& g, std::size_t) {
-    if (g.state.load(std::memory_order_relaxed) >= status::chan_send) unlink_wait(&g);
+namespace {
+
+// Whoever claimed a waiter makes its goroutine ready soon; collect() notes those who have arrived.
+void note_arrived(runtime_state* rt) noexcept {
+  const auto note = [](goroutine* g) { g->state.store(status::runnable, std::memory_order_relaxed); };
+  goroutine_list injected = rt->inject.pop(~std::size_t{0});
+  while (goroutine* g = injected.pop()) note(g);
+  const int n = rt->made_procs.load(std::memory_order_acquire);
+  for (int i = 0; i < n; ++i) {
+    proc* p = rt->all_procs[i].load(std::memory_order_acquire);
+    if (goroutine* g = p->lifo.exchange(nullptr, std::memory_order_relaxed)) note(g);
+    while (p->batch.left() != 0) note(p->batch.pop());
+    while (goroutine* g = p->queue.pop()) note(g);
+  }
+  for (worker* w = rt->all_workers; w != nullptr; w = w->next_all)
+    if (w->picked != nullptr) note(std::exchange(w->picked, nullptr));
+}
+
+bool is_parked(const goroutine& g) noexcept { return g.state.load(std::memory_order_relaxed) >= status::chan_send; }
+
+// Has somebody claimed the wait of a parked goroutine? If not, nobody will any more.
+bool claimed(goroutine* g) noexcept {
+  waiter* w = g->waiting;
+  if (w == nullptr) return false;
+  if (w->count == 1 && !w->nodes[0].many) {
+    w->nodes[0].lock->lock();
+    const bool taken = !w->nodes[0].linked;
+    if (!taken) {
+      detail::unlink(*w->nodes[0].list, &w->nodes[0]);
+      w->count = 0;
+    }
+    w->nodes[0].lock->unlock();
+    return taken;
+  }
+  return !w->try_claim(shutdown_index);
+}
+
+}  // namespace
+
+// No thread of rt resumes goroutines any more, but threads of others may be about to make its goroutines ready: they
+// have claimed a waiter, under its object's lock, and are on their way to ready_slow(). Such a
+// goroutine is waited for, if memory is to be freed; the others are claimed here, so nobody begins.
+void drop_goroutines(runtime_state* rt, bool to_free) noexcept {
+  note_arrived(rt);
+  rt->slab.for_each([&](goroutine& g, std::size_t) {
+    if (g.waiting == nullptr || g.state.load(std::memory_order_relaxed) == status::free) return;
+    if (is_parked(g) && claimed(&g) && to_free)
+      while (is_parked(g)) {
+        ::sched_yield();
+        note_arrived(rt);
+      }
+    if (g.state.load(std::memory_order_relaxed) != status::running) unlink_wait(&g);
   });
+  while (to_free && rt->outsiders.load(std::memory_order_acquire) != 0) ::sched_yield();
 }
 
 void begin_stop(runtime_state* rt) noexcept {
@@ -263,9 +314,7 @@ void destroy_runtime(runtime_state* rt) noexcept {
     }
   r.lock.unlock();
   const bool all_gone = wait_for_threads(rt);
-  heavy_barrier();
-  drop_goroutines(rt);
-  // Otherwise left behind, with all that its threads may still touch.
+  drop_goroutines(rt, all_gone);
   if (all_gone) free_runtime(rt);
 }
 
@@ -311,6 +360,7 @@ void run_main_goroutine(void* closure) {
   try {
     f.m->run(f.m->self);
   } catch (sched::goexit&) {
+    if (f.rt->opt.on_exit == on_exit::wait_all) f.rt->draining.store(true, std::memory_order_release);
     throw;
   } catch (...) {
     f.m->error = std::current_exception();

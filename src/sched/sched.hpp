@@ -13,7 +13,7 @@ void reclaim(worker* w) noexcept;      // frees what ended without a processor
 // execute() runs g on this worker, with a stack already given, until somebody returns to the loop.
 void execute(worker* w, goroutine* g) noexcept;
 bool ensure_stack(runtime_state* rt, proc* p, goroutine* g) noexcept;
-void put_stack(runtime_state* rt, proc* p, arch::stack* s) noexcept;
+void put_stack(proc* p, arch::stack* s) noexcept;  // to p's cache; s is of the class that it holds
 
 // idle.cpp
 enum class idle_result { has_proc, sleep };
@@ -24,6 +24,9 @@ idle_result go_idle(worker* w, proc* p, bool declines) noexcept;
 // or the runtime ends; false at the end.
 bool sleep_for_proc(worker* w) noexcept;
 proc* take_idle_proc(runtime_state* rt) noexcept;  // null if there is none
+// ensure_poller() sees to it that somebody sleeps in the poller if there is anything to poll for and
+// anybody free to.
+void ensure_poller(runtime_state* rt) noexcept;
 // release_proc() finds another worker for p, or lets it be idle. Any thread.
 void release_proc(proc* p) noexcept;
 bool work_anywhere(runtime_state* rt) noexcept;
@@ -31,6 +34,7 @@ std::int64_t next_deadline(runtime_state* rt) noexcept;
 void stop_spinning(worker* w) noexcept;
 void bind(worker* w, proc* p) noexcept;    // the worker holds p from now on
 void unbind(worker* w, proc* p) noexcept;  // by the worker itself
+void no_hog(worker* w) noexcept;           // its goroutine stands in line or has a processor again
 void retire_if_asked(worker* w, proc* p) noexcept;
 
 // threads.cpp
@@ -55,12 +59,15 @@ runtime_state* attached_runtime() noexcept;  // the caller's: its own, the attac
 runtime_state* create_runtime(const options& o);
 void destroy_runtime(runtime_state* rt) noexcept;  // stops it, waits, frees
 void free_runtime(runtime_state* rt) noexcept;     // its threads are gone
-void drop_goroutines(runtime_state* rt) noexcept;  // unlinks all that wait; nobody runs any more
+void drop_goroutines(runtime_state* rt, bool to_free) noexcept;  // unlinks all that wait
 void begin_stop(runtime_state* rt) noexcept;
 void check_drained(runtime_state* rt) noexcept;
 
 // deadlock.cpp
-void report_if_all_asleep(runtime_state* rt) noexcept;
+// report_if_all_asleep() ends the process with a report if nothing can ever move again. False if that
+// cannot be told yet: a thread is on its way somewhere.
+bool report_if_all_asleep() noexcept;
+bool nobody_holds(runtime_state* rt) noexcept;  // no processor has a worker
 void thread_waits(int change) noexcept;        // plain threads that wait without a deadline
 void known_threads(int change) noexcept;       // threads of the runtime itself
 void subscribed(int change) noexcept;          // channels of signals

@@ -128,7 +128,7 @@ void replay(std::uint64_t seed, const std::function<void()>& body, std::uint64_t
     how = sim.run(max_steps);
   }
   const bool left = how != simulation::outcome::done;
-  drop_goroutines(rt.get());
+  drop_goroutines(rt.get(), true);
   const std::string name = "skein: simulation, seed " + std::to_string(seed) + ": ";
   if (call.error) throw failure(seed, name + text_of(call.error));
   if (left) throw failure(seed, name + (how == simulation::outcome::deadlock ? "all goroutines are asleep - deadlock" : "no end after the given number of steps"));

@@ -7,7 +7,7 @@
 //   worker                                monitor
 //     in_runtime = 1                        proc = null      (under handoff)
 //     light_barrier                         heavy_barrier
-//     p = proc; null: see lost_proc()       in_runtime == 1: proc = p again, give up
+//     p = proc; null: see settled_proc()       in_runtime == 1: proc = p again, give up
 //     ... use p ...                         else p is the monitor's
 //     in_runtime = 0 (release)                               (acquire on in_runtime)
 //
@@ -180,6 +180,8 @@ struct runtime_state {
   atomic<std::uint32_t> live_threads{0};      // futex: workers and monitor that have not ended
   atomic<std::uint32_t> main_done{0};         // futex for the thread in run()
   atomic<bool> draining{false};               // on_exit::wait_all: main is over
+  atomic<bool> canaries{false};               // stacks without guards exist
+  atomic<std::uint32_t> outsiders{0};         // threads of others that are making something ready here
   atomic<std::uint32_t> blocked{0};           // goroutines in blocking()
   atomic<std::uint32_t> hogs{0};              // goroutines that run without a processor
   atomic<std::uint64_t> started{0}, ended{0}; // by those without a processor

@@ -135,16 +135,20 @@ bool new_worker(runtime_state* rt, proc* p, bool spinning) noexcept {
       rt->all_workers = w;
       // The end of the runtime may have walked the list just before.
       if (rt->stopping.load(std::memory_order_relaxed)) w->attention_word.fetch_or(attention::stop);
+      if (rt->canaries.load(std::memory_order_relaxed)) w->attention_word.fetch_or(attention::canary);
       rt->idle_lock.unlock();
       return true;
     }
     rt->live_threads.fetch_sub(1, std::memory_order_relaxed);
     known_threads(-1);
-    p->holder.store(nullptr, std::memory_order_relaxed);
-    sys::deallocate(w, sizeof(worker), alignof(worker));
+    unbind(w, p);
   }
   rt->idle_lock.lock();
   --rt->threads;
+  if (w != nullptr) {  // the monitor may be looking at it
+    w->next_all = rt->all_workers;
+    rt->all_workers = w;
+  }
   rt->idle_lock.unlock();
   return false;
 }

@@ -38,6 +38,8 @@ using detail::goroutine_list;
 using detail::wait_list;
 using detail::wait_node;
 
+inline constexpr std::uint32_t shutdown_index = 0xfffffff2;  // the source that claims at the end
+
 struct waiter {
   static constexpr std::uint32_t open = 0;
 

@@ -138,6 +138,11 @@ goroutine* take_injected(proc* p, std::size_t n) noexcept {
   return first;
 }
 
+proc* held_proc(worker* w) noexcept {
+  proc* p = w->held.load(std::memory_order_relaxed);
+  return p != nullptr ? p : settled_proc(w);
+}
+
 // find() returns a goroutine to run, or null when the processor was given up or the end has come.
 goroutine* find(worker* w, proc* p) noexcept {
   runtime_state* rt = w->rt;
@@ -152,6 +157,11 @@ goroutine* find(worker* w, proc* p) noexcept {
     if (p->timers.next() != detail::never) {
       const std::int64_t now = clock_of(rt);
       if (due(p->timers, now)) run_timers(p, p->timers, now);
+    }
+    const int made = rt->made_procs.load(std::memory_order_acquire);
+    for (int i = rt->procs.load(std::memory_order_relaxed); i < made; ++i) {  // processors out of use
+      detail::timers& left = rt->all_procs[i].load(std::memory_order_acquire)->timers;
+      if (left.next() != detail::never) run_timers(p, left, clock_of(rt));
     }
     if (rt->outside_timers.next() != detail::never) {
       const std::int64_t now = clock_of(rt);
@@ -168,7 +178,7 @@ goroutine* find(worker* w, proc* p) noexcept {
     }
     if (was_trifle(w, p)) {
       if (go_idle(w, p, true) == idle_result::sleep) return nullptr;
-      p = w->held.load(std::memory_order_relaxed);
+      p = held_proc(w);
     }
     if (rt->inject.size() != 0) {
       const auto share = rt->inject.size() / static_cast<std::size_t>(rt->procs.load(std::memory_order_relaxed)) + 1;
@@ -184,7 +194,7 @@ goroutine* find(worker* w, proc* p) noexcept {
     }
     if (rt->inject.size() != 0) continue;
     if (go_idle(w, p, false) == idle_result::sleep) return nullptr;
-    p = w->held.load(std::memory_order_relaxed);
+    p = held_proc(w);
   }
 }
 
@@ -260,12 +270,21 @@ void execute(worker* w, goroutine* g) noexcept {
   reclaim(w);
 }
 
+// Some stacks have no guard: from now on every entry checks the canary of the stack it stands on.
+static void watch_canaries(runtime_state* rt) noexcept {
+  if (rt->canaries.exchange(true, std::memory_order_relaxed)) return;
+  rt->idle_lock.lock();
+  for (worker* w = rt->all_workers; w != nullptr; w = w->next_all) w->attention_word.fetch_or(attention::canary, std::memory_order_relaxed);
+  rt->idle_lock.unlock();
+}
+
 bool ensure_stack(runtime_state* rt, proc* p, goroutine* g) noexcept {
   if ((g->hold.load(std::memory_order_relaxed) & goroutine::fresh) == 0) return true;
   if (p != nullptr && give_stack(p, g)) return true;
   const bool cached = p != nullptr && g->stack_class == p->stack_class;
   arch::stack* s = rt->stacks.take(g->stack_class, cached ? 32 : 1);
   if (s == nullptr) return false;
+  if (rt->stacks.any_unguarded()) watch_canaries(rt);
   arch::stack* rest = s->next;
   set_stack(g, s);
   if (rest != nullptr) {
@@ -277,18 +296,13 @@ bool ensure_stack(runtime_state* rt, proc* p, goroutine* g) noexcept {
   return true;
 }
 
-void put_stack(runtime_state* rt, proc* p, arch::stack* s) noexcept {
-  if (p == nullptr || s->cls != p->stack_class) {
-    s->next = nullptr;
-    rt->stacks.put(s->cls, s);
-    return;
-  }
+void put_stack(proc* p, arch::stack* s) noexcept {
   constexpr std::uint32_t most = 128;
   if (p->stack_count >= most) {
     // The older half goes to the pool. s is still being stood on, so it stays.
     arch::stack* keep = p->stacks;
     for (std::uint32_t i = 1; i < most / 2; ++i) keep = keep->next;
-    rt->stacks.put(s->cls, keep->next);
+    p->rt->stacks.put(s->cls, keep->next);
     keep->next = nullptr;
     p->stack_count = most / 2;
   }
@@ -318,15 +332,15 @@ void reclaim(worker* w) noexcept {
 void run_worker_loop(worker* w) noexcept {
   runtime_state* rt = w->rt;
   for (;;) {
-    // Here in_runtime is set: only this worker changes its processor.
-    proc* p = w->held.load(std::memory_order_relaxed);
-    if (p == nullptr) p = lost_proc(w);
+    // Here in_runtime is set: a monitor that takes the processor puts it back.
+    proc* p = held_proc(w);
     if (rt->stopping.load(std::memory_order_acquire)) return;
     if (w->locked_g != nullptr && w->picked != w->locked_g) {
       if (!await_locked(w, p)) return;
       continue;
     }
     if (p == nullptr) {
+      no_hog(w);
       // A goroutine picked before the processor was lost must not wait for this worker's next one.
       if (w->picked != nullptr && w->picked != w->locked_g) {
         goroutine* g = w->picked;
@@ -334,6 +348,7 @@ void run_worker_loop(worker* w) noexcept {
         rt->inject.push(g);
         maybe_wake(rt);
       }
+      if (rt->draining.load(std::memory_order_acquire)) check_drained(rt);
       if (!sleep_for_proc(w)) return;
       continue;
     }
@@ -341,7 +356,7 @@ void run_worker_loop(worker* w) noexcept {
     w->picked = nullptr;
     if (g == nullptr) g = find(w, p);
     if (g == nullptr) continue;
-    p = w->held.load(std::memory_order_relaxed);
+    p = held_proc(w);
     if (w->spinning) stop_spinning(w);
     if (!await_released(g)) {
       goroutine_list back;
