@@ -68,6 +68,9 @@ void chan_release(chan_core* c) noexcept {
     case chan_core::kind::fd: fd_destroy(c); return;
     case chan_core::kind::signal: signal_forget(c); break;
   }
+  // Who still waits here holds a reference to a handle that is gone; nobody will ever wake them.
+  forget_list(c->receivers);
+  forget_list(c->senders);
   for (; c->count > 0; --c->count) {
     char* at = c->slot(c->head);
     c->head = c->wrapped(c->head + 1);

@@ -3,6 +3,24 @@
 #include <errno.h>
 
 namespace skein::inline SKEIN_ABI {
+
+namespace detail {
+
+void forget_list(wait_list& l) noexcept {
+  while (wait_node* n = l.head) {
+    unlink(l, n);
+    n->lock = nullptr;
+  }
+}
+
+void wait_queue::settle() noexcept {
+  lock.lock();
+  forget_list(list);
+  lock.unlock();
+}
+
+}  // namespace detail
+
 namespace prim {
 
 bool limit_guard::over(const limit& l, chan_status& why) {
@@ -103,9 +121,11 @@ SKEIN_NOINLINE chan_status blocker::wait() noexcept {
   guard_.wait(why_);
   if (!guard_.needed()) return chan_status::done;
   guard_.disarm();
-  node_.lock->lock();
-  if (node_.linked) detail::unlink(*node_.list, &node_);
-  node_.lock->unlock();
+  if (detail::spin_lock* lock = node_.lock) {
+    lock->lock();
+    if (node_.linked) detail::unlink(*node_.list, &node_);
+    lock->unlock();
+  }
   return status_of(w_.winner());
 }
 

@@ -143,7 +143,7 @@ void yield(worker* w, bool to_all) noexcept {
     maybe_wake(p->rt);
   } else {
     n = take_local(p);
-    if (n == nullptr && p->until_look != 0 && p->rt->inject.size() == 0) {
+    if (n == nullptr && p->until_look != look_every && p->rt->inject.size() == 0) {
       g->state.store(status::running, std::memory_order_relaxed);
       leave(w);
       return;  // nobody to give way to

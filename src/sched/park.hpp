@@ -50,7 +50,7 @@ SKEIN_ALWAYS_INLINE void bump(atomic<std::uint64_t>& n) noexcept {
 }
 
 // take_local() is the goroutine to run next from the processor's own slots, or null when there is
-// none or the loop has to look at everything else.
+// none, or when the loop has to look at everything else: then until_look is at its start.
 goroutine* refill(proc* p) noexcept;
 bool look_is_due(proc* p) noexcept;
 SKEIN_ALWAYS_INLINE goroutine* take_local(proc* p) noexcept {

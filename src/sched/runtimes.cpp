@@ -258,13 +258,13 @@ bool claimed(goroutine* g) noexcept {
   waiter* w = g->waiting;
   if (w == nullptr) return false;
   if (w->count == 1 && !w->nodes[0].many) {
-    w->nodes[0].lock->lock();
-    const bool taken = !w->nodes[0].linked;
-    if (!taken) {
-      detail::unlink(*w->nodes[0].list, &w->nodes[0]);
-      w->count = 0;
-    }
-    w->nodes[0].lock->unlock();
+    detail::wait_node& n = w->nodes[0];
+    w->count = 0;
+    if (n.lock == nullptr) return false;  // what it waited for is gone
+    n.lock->lock();
+    const bool taken = !n.linked;
+    if (!taken) detail::unlink(*n.list, &n);
+    n.lock->unlock();
     return taken;
   }
   return !w->try_claim(shutdown_index);

@@ -322,6 +322,7 @@ void reclaim(worker* w) noexcept {
     goroutine* g = w->dead;
     w->dead = nullptr;
     if (w->locked_g == g) {
+      g->lock_depth = 0;
       w->locked_g = nullptr;
       w->attention_word.fetch_and(~attention::locked, std::memory_order_relaxed);
     }

@@ -19,12 +19,13 @@ struct wait_queue {
   spin_lock lock;
   wait_list list;
 
-  // settle() waits for somebody who is just leaving the lock. An object may be destroyed by one who
-  // has seen its state change, before the one who changed it has let go of the queue.
-  void settle() noexcept {
-    lock.lock();
-    lock.unlock();
-  }
+  // settle() is the end of the queue. It waits for somebody who is just leaving the lock: an object
+  // may be destroyed by one who has seen its state change, before the one who changed it has let go
+  // of the queue. Those who still wait will wait for ever; their nodes forget the queue.
+  void settle() noexcept;
 };
+
+// forget_list() takes all nodes out of a list whose lock and memory are about to go; the lock is held.
+void forget_list(wait_list& l) noexcept;
 
 }  // namespace skein::inline SKEIN_ABI::detail
