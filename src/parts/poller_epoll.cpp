@@ -140,6 +140,7 @@ std::size_t poller::wait(std::int64_t timeout_ns, goroutine_list& ready) noexcep
       waiters_.fetch_sub(1, std::memory_order_relaxed);
       ++fired;
       w->fire(w, ready);
+      w->home.store(nullptr, std::memory_order_release);  // last: until then a dropper waits for the lock
     };
     for (int d = 0; d < 2; ++d)
       if (r.by[d] != nullptr && (is[d] | broken) != 0) fire(d);

@@ -16,6 +16,7 @@ namespace {
 constexpr std::int64_t tick_ns = 1'000'000;
 constexpr std::int64_t slice_ns = 10'000'000;
 constexpr std::int64_t soon_ns = 1'000'000;
+constexpr std::int64_t most_patience_ns = 100'000'000;
 
 bool all_idle(runtime_state* rt) noexcept { return nobody_holds(rt) && rt->hogs.load(std::memory_order_acquire) == 0; }
 
@@ -121,6 +122,7 @@ void wake_monitor(runtime_state* rt) noexcept {
 void run_monitor(runtime_state* rt) noexcept {
   std::uint32_t seen_polls = 0;
   int quiet = 0;
+  std::int64_t patience = tick_ns;  // how long to wait before asking again whether all are asleep
   while (!rt->stopping.load(std::memory_order_acquire)) {
     sleep_on(rt, sys::monotonic_ns() + tick_ns);
     if (rt->stopping.load(std::memory_order_acquire)) return;
@@ -142,13 +144,15 @@ void run_monitor(runtime_state* rt) noexcept {
     // A few quiet ticks before going to sleep: programs that work in bursts should not pay for a
     // wake-up of the monitor each time.
     if (++quiet < 5) continue;
-    if (!report_if_all_asleep()) continue;
+    const bool unsure = !report_if_all_asleep();
+    patience = unsure ? std::min(patience * 2, most_patience_ns) : tick_ns;
     rt->monitor_asleep.store(true, std::memory_order_relaxed);
     heavy_barrier();  // pairs with assign(), which reads monitor_asleep after it took a processor
     ensure_poller(rt);
-    if (all_idle(rt) && !work_anywhere(rt) && !rt->stopping.load(std::memory_order_acquire)) sleep_on(rt, detail::never);
+    if (all_idle(rt) && !work_anywhere(rt) && !rt->stopping.load(std::memory_order_acquire))
+      sleep_on(rt, unsure ? sys::monotonic_ns() + patience : detail::never);
     rt->monitor_asleep.store(false, std::memory_order_relaxed);
-    quiet = 0;
+    quiet = unsure ? quiet : 0;
   }
 }
 

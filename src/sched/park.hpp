@@ -152,14 +152,16 @@ SKEIN_ALWAYS_INLINE void switch_away(worker* w, goroutine* g, goroutine* n) noex
   unpack(b);
 }
 
+void count_park(worker* w) noexcept;  // without a processor
+
 // park() blocks the calling goroutine until somebody makes it ready. Ends inside the runtime: the
 // caller goes on with leave().
 SKEIN_ALWAYS_INLINE void park(worker* w, goroutine* g, status why) noexcept {
   g->state.store(why, std::memory_order_relaxed);
   proc* p = enter(w);
   goroutine* n = nullptr;
+  p != nullptr ? bump(p->parks) : count_park(w);
   if (p != nullptr && w->attention_word.load(std::memory_order_relaxed) == 0) [[likely]] {
-    bump(p->parks);
     n = take_local(p);
     if (n != nullptr) {
       if (ready_to_run(p, n)) [[likely]] {

@@ -85,7 +85,7 @@ void unlink_wait(goroutine* g) noexcept {
   waiter* w = g->waiting;
   if (w == nullptr) return;
   const auto take_out = [](detail::wait_node& n) {
-    if (n.lock == nullptr) return;
+    if (n.lock == nullptr || !n.linked) return;  // what it stood in may be gone
     n.lock->lock();
     if (n.linked) detail::unlink(*n.list, &n);
     n.lock->unlock();
@@ -248,7 +248,8 @@ void note_arrived(runtime_state* rt) noexcept {
     while (goroutine* g = p->queue.pop()) note(g);
   }
   for (worker* w = rt->all_workers; w != nullptr; w = w->next_all)
-    if (w->picked != nullptr) note(std::exchange(w->picked, nullptr));
+    for (goroutine** g : {&w->picked, &w->given_g})
+      if (*g != nullptr) note(std::exchange(*g, nullptr));
 }
 
 bool is_parked(const goroutine& g) noexcept { return g.state.load(std::memory_order_relaxed) >= status::chan_send; }
@@ -466,6 +467,7 @@ runtime_stats stats() {
   detail::runtime_state* rt = sched::attached_runtime();
   if (rt == nullptr) return s;
   s.goroutines_started = rt->started.load(std::memory_order_relaxed);
+  s.parks = rt->parks.load(std::memory_order_relaxed);
   const int n = rt->made_procs.load(std::memory_order_acquire);
   for (int i = 0; i < n; ++i) {
     const sched::proc* p = rt->all_procs[i].load(std::memory_order_acquire);

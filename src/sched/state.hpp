@@ -168,6 +168,7 @@ struct runtime_state {
   sched::worker* poll_worker = nullptr;       // who sleeps in the poller
   sched::poll_phase polling = sched::poll_phase::nobody;
   sched::worker* all_workers = nullptr;
+  sched::worker* spare_worker = nullptr;      // one that got no thread
   std::uint32_t threads = 0;
   atomic<std::int64_t> poll_until{never};     // when the poller's sleep ends by itself
   atomic<std::uint32_t> last_poll{0};         // counts polls
@@ -184,7 +185,7 @@ struct runtime_state {
   atomic<std::uint32_t> outsiders{0};         // threads of others that are making something ready here
   atomic<std::uint32_t> blocked{0};           // goroutines in blocking()
   atomic<std::uint32_t> hogs{0};              // goroutines that run without a processor
-  atomic<std::uint64_t> started{0}, ended{0}; // by those without a processor
+  atomic<std::uint64_t> started{0}, ended{0}, parks{0};  // by those without a processor
   atomic<std::uint64_t> wakeups{0}, handoffs{0}, dropped_exceptions{0};
 
   atomic<std::uint32_t> monitor_word{0};      // futex the monitor sleeps on

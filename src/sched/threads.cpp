@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <new>
 #include <system_error>
+#include <utility>
 
 #include "sched/sched.hpp"
 
@@ -113,42 +114,42 @@ bool new_worker(runtime_state* rt, proc* p, bool spinning) noexcept {
   const bool full = rt->threads >= static_cast<std::uint32_t>(rt->opt.max_threads);
   if (!full) ++rt->threads;
   const auto number = static_cast<int>(rt->threads);
+  worker* w = std::exchange(rt->spare_worker, nullptr);
   rt->idle_lock.unlock();
   if (full) base::fatal("options.max_threads reached: too many goroutines block their threads");
-  worker* w = nullptr;
-  try {
-    w = new (sys::allocate(sizeof(worker), alignof(worker))) worker;
-  } catch (const std::bad_alloc&) {
-  }
-  if (w != nullptr) {
-    w->rt = rt;
-    w->number = number;
-    w->random = base::rng(rt->number * 1024 + static_cast<std::uint64_t>(number));
-    w->in_runtime.store(1, std::memory_order_relaxed);
-    w->spinning = spinning;
-    bind(w, p);
-    rt->live_threads.fetch_add(1, std::memory_order_relaxed);
-    known_threads(1);
-    if (start_thread(&w->thread, &worker_thread, w) == 0) {
+  if (w == nullptr) {
+    try {
+      w = new (sys::allocate(sizeof(worker), alignof(worker))) worker;
+    } catch (const std::bad_alloc&) {
       rt->idle_lock.lock();
-      w->next_all = rt->all_workers;
-      rt->all_workers = w;
-      // The end of the runtime may have walked the list just before.
-      if (rt->stopping.load(std::memory_order_relaxed)) w->attention_word.fetch_or(attention::stop);
-      if (rt->canaries.load(std::memory_order_relaxed)) w->attention_word.fetch_or(attention::canary);
+      --rt->threads;
       rt->idle_lock.unlock();
-      return true;
+      return false;
     }
-    rt->live_threads.fetch_sub(1, std::memory_order_relaxed);
-    known_threads(-1);
-    unbind(w, p);
-  }
-  rt->idle_lock.lock();
-  --rt->threads;
-  if (w != nullptr) {  // the monitor may be looking at it
+    w->rt = rt;
+    // On the list before it has a thread: the end of the runtime finds it in any case.
+    rt->idle_lock.lock();
     w->next_all = rt->all_workers;
     rt->all_workers = w;
+    if (rt->stopping.load(std::memory_order_relaxed)) w->attention_word.fetch_or(attention::stop);
+    if (rt->canaries.load(std::memory_order_relaxed)) w->attention_word.fetch_or(attention::canary);
+    rt->idle_lock.unlock();
   }
+  w->number = number;
+  w->random = base::rng(rt->number * 1024 + static_cast<std::uint64_t>(number));
+  w->in_runtime.store(1, std::memory_order_relaxed);
+  w->spinning = spinning;
+  bind(w, p);
+  rt->live_threads.fetch_add(1, std::memory_order_relaxed);
+  known_threads(1);
+  if (start_thread(&w->thread, &worker_thread, w) == 0) return true;
+  rt->live_threads.fetch_sub(1, std::memory_order_relaxed);
+  known_threads(-1);
+  unbind(w, p);
+  w->spinning = false;
+  rt->idle_lock.lock();
+  --rt->threads;
+  rt->spare_worker = w;  // not freed: the monitor may be looking at it
   rt->idle_lock.unlock();
   return false;
 }

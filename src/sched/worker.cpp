@@ -239,6 +239,7 @@ bool look_is_due(proc* p) noexcept {
   if (rt->inject.size() != 0) return true;
   if (p->lifo.load(std::memory_order_relaxed) != nullptr && (p->batch.left() != 0 || !p->queue.empty())) return true;
   if (rt->io.waiters() != 0 && ++p->looks % polls_at_looks == 0) return true;
+  if (rt->made_procs.load(std::memory_order_relaxed) != rt->procs.load(std::memory_order_relaxed)) return true;
   const std::int64_t next = std::min(p->timers.next(), rt->outside_timers.next());
   return next != detail::never && next <= clock_of(p->rt);
 }
@@ -261,6 +262,8 @@ void make_ready(proc* p, goroutine_list& list) noexcept {
   while (goroutine* g = list.pop()) push_local(p, g);
   maybe_wake(p->rt);
 }
+
+void count_park(worker* w) noexcept { w->rt->parks.fetch_add(1, std::memory_order_relaxed); }
 
 void execute(worker* w, goroutine* g) noexcept {
   begin_run(w, g);

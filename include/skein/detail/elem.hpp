@@ -122,8 +122,8 @@ template <class T> struct elem<T, true> {
     }
 
    private:
-    T* from_;
-    T* box_;
+    T* from_ = nullptr;
+    T* box_ = nullptr;
   };
 
   class incoming {
