@@ -1,0 +1,367 @@
+// Ending: what becomes of the other goroutines when main returns, and that nothing piles up.
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <unistd.h>
+
+#include "skein/chan.hpp"
+#include "skein/context.hpp"
+#include "skein/go.hpp"
+#include "skein/mutex.hpp"
+#include "skein/net/poll.hpp"
+#include "skein/once.hpp"
+#include "skein/runtime.hpp"
+#include "skein/select.hpp"
+#include "skein/task.hpp"
+#include "skein/time.hpp"
+#include "skein/wait_group.hpp"
+#include "support/everywhere.hpp"
+#include "support/process.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+using everywhere::os_pipe;
+using everywhere::scaled;
+using everywhere::with_procs;
+
+// world: what goroutines wait for. It outlives the runtime they wait on.
+struct world {
+  world() {
+    full.send(0);
+    m.lock();
+    wg.add();
+  }
+  skein::chan<int> c;
+  skein::chan<int> full{1};
+  skein::mutex m;
+  skein::wait_group wg;
+  skein::once o;
+  os_pipe p;
+  os_pipe p2;
+  skein::cancelable ctx = skein::with_cancel(skein::background());
+  skein::receiver<skein::time_point> hour = skein::after(1h);
+  std::atomic<int> steps{0};  // taken after a wait: none
+};
+
+struct wait_kind {
+  const char* name;
+  void (*wait)(world&);
+  bool owns = false;  // holds handles while it waits: with a goroutine that is left behind they leak
+};
+
+void hold_a_lock_and_receive(world& w) {
+  skein::mutex own;
+  std::lock_guard hold(own);
+  skein::go([&] { own.lock(), ++w.steps; });
+  w.c.recv();
+}
+void join_one_that_waits(world& w) {
+  auto t = skein::spawn({.stack = 64 * 1024}, [&] { w.c.recv(), ++w.steps; });
+  t.join();
+}
+void receive_in_a_catch_block(world& w) {
+  try {
+    throw 1;
+  } catch (int) {
+    w.c.recv();
+  }
+}
+
+const wait_kind kinds[] = {
+    {"receive", [](world& w) { w.c.recv(); }},
+    {"send", [](world& w) { w.c.send(1); }},
+    {"send_to_a_full_buffer", [](world& w) { w.full.send(1); }},
+    {"nil_channel", [](world&) { skein::chan<int>(skein::nil).recv(); }},
+    {"select", [](world& w) { skein::select(recv(w.c), send(w.full, 2), recv(w.hour), recv(w.ctx.ctx.done())); }, true},
+    {"empty_select", [](world&) { skein::select(); }},
+    {"timed_receive", [](world& w) { static_cast<void>(w.c.recv_for(1h)); }},
+    {"receive_with_context", [](world& w) { static_cast<void>(w.c.recv(w.ctx.ctx)); }},
+    {"mutex", [](world& w) { w.m.lock(); }},
+    {"timed_mutex", [](world& w) { w.m.try_lock_for(1h); }},
+    {"wait_group", [](world& w) { w.wg.wait(); }},
+    {"wait_group_with_context", [](world& w) { w.wg.wait(w.ctx.ctx); }},
+    {"once", [](world& w) { w.o.call([&] { w.c.recv(); }); }},
+    {"sleep", [](world&) { skein::sleep_for(1h); }},
+    {"timer", [](world&) { skein::after(1h).recv(); }, true},
+    {"ticker", [](world&) { skein::tick(1h).recv(); }, true},
+    {"readable", [](world& w) { skein::wait_readable(w.p.in); }},
+    {"timed_readable", [](world& w) { skein::wait_readable_for(w.p.in, 1h); }},
+    {"readable_in_a_select", [](world& w) { skein::select(recv(skein::readable(w.p2.in)), recv(w.c)); }, true},
+    {"context", [](world& w) { w.ctx.ctx.done().recv(); }, true},
+    {"context_with_deadline", [](world& w) {
+       auto [ctx, cancel] = skein::with_timeout(w.ctx.ctx, 1h);
+       ctx.done().recv();
+     }, true},
+    {"join", &join_one_that_waits, true},
+    {"with_a_lock_held", &hold_a_lock_and_receive},
+    {"in_a_catch_block", &receive_in_a_catch_block, true},
+};
+
+struct main_returns : ::testing::TestWithParam<wait_kind> {};
+INSTANTIATE_TEST_SUITE_P(while_others_wait, main_returns, ::testing::ValuesIn(kinds),
+                         [](const auto& kind) { return std::string(kind.param.name); });
+
+// covers: R2
+TEST_P(main_returns, and_nobody_takes_another_step) {
+  if (everywhere::sanitized && GetParam().owns) GTEST_SKIP() << "leaks, as promised";
+  for (const int procs : {1, 2, 4, 8}) {
+    world w;
+    skein::run(
+        [&] {
+          const auto before = skein::stats().parks;
+          const bool one_waiter = everywhere::contains(GetParam().name, "readable");
+          for (int i = 0; i < (one_waiter ? 1 : 5); ++i)
+            skein::go([&w, wait = GetParam().wait] {
+              wait(w);
+              ++w.steps;
+            });
+          while (skein::stats().parks == before) skein::yield();
+        },
+        with_procs(procs));
+    // What they waited for is free of them, and happens without them.
+    EXPECT_FALSE(w.c.try_send(1));
+    EXPECT_TRUE(w.c.try_recv().empty());
+    w.c.close();
+    EXPECT_EQ(w.full.try_recv().optional(), 0);
+    EXPECT_TRUE(w.full.try_recv().empty());
+    w.m.unlock();
+    EXPECT_TRUE(w.m.try_lock());
+    w.m.unlock();
+    w.wg.done();
+    w.ctx.cancel();
+    w.p.put();
+    EXPECT_EQ(w.steps, 0);
+  }
+}
+
+// covers: R2
+TEST(end_of_run, a_lock_held_by_one_who_waits_stays_locked) {
+  skein::mutex m;
+  skein::chan<int> c;
+  skein::run([&] {
+    skein::go([&] {
+      std::lock_guard hold(m);
+      c.send(1);
+      c.recv();
+    });
+    c.recv();
+  });
+  EXPECT_FALSE(m.try_lock());
+}
+
+// covers: R2
+TEST(end_of_run, goroutines_that_never_ran_do_not_run) {
+  std::atomic<int> ran{0};
+  skein::run([&] { for (int i = 0; i < 100; ++i) skein::go([&] { ++ran; }); }, with_procs(1));
+  const int then = ran;
+  skein::run([] { for (int i = 0; i < 100; ++i) skein::yield(); });
+  EXPECT_EQ(ran, then);
+}
+
+// stops: counts the worker threads that have ended, left behind or not.
+struct stops {
+  std::atomic<int> threads{0};
+  skein::options options(int procs) {
+    skein::options o = with_procs(procs);
+    o.stop_grace = 1ms;
+    o.on_thread_start = [this] { ++threads; };
+    o.on_thread_stop = [this] {
+      if (--threads == 0) threads.notify_all();
+    };
+    return o;
+  }
+  void await() {
+    for (int n; (n = threads) != 0;) threads.wait(n);
+  }
+};
+
+// covers: R2 S6
+TEST(end_of_run, a_thread_in_a_blocking_read_is_left_behind_and_stays_out) {
+  for (const int procs : {1, 4}) {
+    const os_pipe p;
+    stops s;
+    std::atomic<int> steps{0};
+    skein::chan<int> c;
+    EXPECT_EQ(skein::run(
+                  [&] {
+                    skein::go([&] {
+                      c.send(1);
+                      skein::blocking([&] { return p.take(); });
+                      ++steps;
+                    });
+                    c.recv();
+                    return 3;
+                  },
+                  s.options(procs)),
+              3);
+    p.put();
+    s.await();
+    EXPECT_EQ(steps, 0);
+  }
+}
+
+// covers: R2 S4
+TEST(end_of_run, user_code_that_spins_is_left_behind_and_parks_at_its_next_entry) {
+  for (const int procs : {1, 2, 8}) {
+    stops s;
+    std::atomic<bool> spinning{false};
+    std::atomic<bool> enough{false};
+    std::atomic<int> steps{0};
+    skein::run(
+        [&] {
+          skein::go([&] {
+            spinning = true;
+            while (!enough) {
+            }
+            skein::checkpoint();
+            ++steps;
+          });
+          while (!spinning) skein::yield();
+        },
+        s.options(procs));
+    enough = true;
+    s.await();
+    EXPECT_EQ(steps, 0);
+  }
+}
+
+// covers: R2
+TEST(end_of_run, wait_all_waits_for_everybody) {
+  for (const int procs : {1, 2, 4, 8}) {
+    skein::options o = with_procs(procs);
+    o.on_exit = skein::on_exit::wait_all;
+    std::atomic<int> ended{0};
+    const int n = static_cast<int>(scaled(200));
+    EXPECT_EQ(skein::run(
+                  [&] {
+                    for (int i = 0; i < n; ++i)
+                      skein::go([&, i] {
+                        if (i % 3 == 0) skein::yield();
+                        if (i % 5 == 0) skein::sleep_for(1us);
+                        skein::go([&] { ++ended; });
+                        ++ended;
+                      });
+                    return 9;
+                  },
+                  o),
+              9);
+    EXPECT_EQ(ended, 2 * n);
+  }
+}
+
+// covers: R2 R1
+TEST(end_of_run, wait_all_does_not_hold_an_exception_back) {
+  skein::options o;
+  o.on_exit = skein::on_exit::wait_all;
+  skein::chan<int> c;
+  EXPECT_THROW(skein::run([&] {
+    skein::go([&] { c.recv(); });
+    throw std::runtime_error("at once");
+  }, o), std::runtime_error);
+}
+
+// covers: R2 T2
+TEST(end_of_run, handles_may_outlive_the_runtime_they_were_made_on) {
+  for (const int procs : {1, 4}) {
+    const os_pipe p;
+    std::optional<skein::timer> t;
+    std::optional<skein::ticker> every;
+    std::optional<skein::func_timer> f;
+    std::optional<skein::receiver<skein::time_point>> later;
+    std::optional<skein::receiver<skein::unit>> readable;
+    std::optional<skein::cancelable> ctx;
+    std::optional<skein::task<int>> done;
+    std::atomic<int> fired{0};
+    skein::run(
+        [&] {
+          t.emplace(1h);
+          every.emplace(1h);
+          f.emplace(skein::after_func(1h, [&] { ++fired; }));
+          later.emplace(skein::after(1h));
+          readable.emplace(skein::readable(p.in));
+          ctx.emplace(skein::with_timeout(skein::background(), 1h));
+          done.emplace(skein::spawn([] { return 5; }));
+          while (done->done().try_recv().empty()) skein::yield();
+        },
+        with_procs(procs));
+    EXPECT_TRUE(t->chan().try_recv().empty());
+    t->stop();
+    every->stop();
+    f->stop();
+    later.reset();
+    readable.reset();
+    EXPECT_FALSE(ctx->ctx.err());
+    ctx->cancel();
+    EXPECT_EQ(ctx->ctx.err(), skein::errc::canceled);
+    EXPECT_EQ(done->join(), 5);
+    t->reset(0s);
+    EXPECT_TRUE(t->chan().recv().has_value());
+    EXPECT_EQ(fired, 0);
+  }
+}
+
+// covers: R2
+TEST(end_of_run, what_main_owned_may_go_before_those_who_wait_for_it) {
+  for (const int procs : {1, 4}) {
+    const auto end = everywhere::run_child([procs] {
+      alarm(20);  // it hangs if it fails
+      for (std::uint64_t i = scaled(200); i > 0; --i)
+        skein::run(
+            [] {
+              skein::chan<int> c;
+              skein::mutex m;
+              skein::wait_group wg;
+              wg.add();
+              m.lock();
+              const auto before = skein::stats().parks;
+              skein::go([&] { c.recv(); });
+              skein::go([&] { skein::select(recv(c), recv(skein::receiver<int>(skein::nil))); });
+              skein::go([&] { m.lock(); });
+              skein::go([&] { wg.wait(); });
+              while (skein::stats().parks - before < 4) skein::yield();
+            },
+            with_procs(procs));
+    });
+    EXPECT_EQ(end.status, 0) << end.signal << end.text;
+  }
+}
+
+// covers: R2 R3
+TEST(end_of_run, a_thousand_runs_in_a_row_leave_nothing_behind) {
+  const os_pipe p;
+  const skein::chan<int> c;
+  const auto once = [&] {
+    skein::run(
+        [&] {
+          auto t = skein::spawn([&] { return c.recv(); });
+          c.send(1);
+          t.join();
+          skein::go([&] { c.recv(); });
+          skein::go([] { skein::sleep_for(1h); });
+          skein::go([&] { skein::wait_readable(p.in); });
+          for (int i = 0; i < 3; ++i) skein::yield();
+        },
+        with_procs(4));
+  };
+  for (int i = 0; i < 10; ++i) once();
+  const auto threads = everywhere::count_threads();
+  const auto fds = everywhere::count_fds();
+  const auto mappings = everywhere::count_mappings();
+  const auto memory = everywhere::memory_in_use();
+  const std::uint64_t rounds = scaled(1000);
+  for (std::uint64_t i = rounds; i > 0; --i) once();
+  EXPECT_EQ(everywhere::count_fds(), fds);
+  // The last threads may still be on their way out.
+  EXPECT_LE(everywhere::count_threads(), threads + 8);
+  EXPECT_LE(everywhere::count_mappings(), mappings + 50);
+  if (!everywhere::sanitized) {
+    EXPECT_LE(everywhere::memory_in_use(), memory + rounds * 512 + (4 << 20));
+  }
+}
+
+}  // namespace

@@ -1,0 +1,193 @@
+// Stacks: how deep they go, what happens beyond, and what a goroutine costs.
+#include <string>
+
+#include "skein/chan.hpp"
+#include "skein/go.hpp"
+#include "skein/runtime.hpp"
+#include "skein/task.hpp"
+#include "skein/wait_group.hpp"
+#include "support/everywhere.hpp"
+#include "support/process.hpp"
+
+namespace {
+
+using namespace skein::literals;
+using everywhere::contains;
+using everywhere::dig;
+using everywhere::require;
+using everywhere::resident_bytes;
+using everywhere::run_child;
+using everywhere::scaled;
+using everywhere::with_procs;
+
+constexpr std::size_t guard = 64_KiB;
+
+// covers: G5
+TEST(stack, default_one_has_room_for_128_KiB) {
+  skein::run([] {
+    skein::wait_group wg;
+    for (int i = 0; i < 20; ++i) wg.go([] { EXPECT_GT(dig(128_KiB), 0u); });
+    wg.wait();
+    EXPECT_GT(dig(128_KiB), 0u);  // main
+  });
+}
+
+// covers: G5
+TEST(stack, of_each_class_is_as_large_as_it_says) {
+  skein::run([] {
+    EXPECT_GT(skein::spawn({.stack = 64_KiB}, [] { return dig(64_KiB * 8 / 10); }).join(), 0u);
+    for (const std::size_t size : {128_KiB, 256_KiB, 512_KiB, 1_MiB, 2_MiB, 4_MiB, 8_MiB})
+      for (int i = 0; i < 3; ++i)
+        EXPECT_GT(skein::spawn({.stack = size}, [size] { return dig((size - guard) * 8 / 10); }).join(), 0u) << size;
+  });
+}
+
+// covers: G5
+TEST(stack, option_sets_the_default) {
+  skein::options o;
+  o.stack = 2_MiB;
+  skein::run([] { EXPECT_GT(skein::spawn({}, [] { return dig(3_MiB / 2); }).join(), 0u); }, o);
+}
+
+volatile bool enough = false;
+
+template <std::size_t Frame> [[gnu::noinline]] int for_ever(int n) {
+  if (enough) return 0;
+  volatile char frame[Frame];
+  frame[0] = static_cast<char>(n);
+  frame[Frame - 1] = 1;
+  const int deeper = for_ever<Frame>(n + 1);
+  return deeper + frame[0];
+}
+
+struct overflow : ::testing::TestWithParam<int> {
+  static void expect_report(const everywhere::child_end& end, std::string_view size) {
+    EXPECT_EQ(end.signal, SIGABRT) << end.text;
+    EXPECT_TRUE(contains(end.text, "stack overflow")) << end.text;
+    EXPECT_TRUE(contains(end.text, size)) << end.text;
+    EXPECT_TRUE(contains(end.text, "created by")) << end.text;
+    EXPECT_TRUE(contains(end.text, "options.stack")) << end.text;
+    EXPECT_TRUE(contains(end.text, ".stack =")) << end.text;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(procs, overflow, ::testing::Values(1, 2, 4, 8));
+
+// covers: G6
+TEST_P(overflow, of_a_goroutine_is_reported) {
+  expect_report(run_child([] {
+                  skein::run(
+                      [] {
+                        skein::wait_group wg;
+                        wg.go([] { for_ever<64>(0); });
+                        wg.wait();
+                      },
+                      with_procs(GetParam()));
+                }),
+                "256 KiB");
+}
+
+// covers: G6
+TEST_P(overflow, by_large_frames_is_reported) {
+  expect_report(run_child([] {
+                  skein::run(
+                      [] {
+                        auto t = skein::spawn({.stack = 1_MiB}, [] { return for_ever<200'000>(0); });
+                        t.join();
+                      },
+                      with_procs(GetParam()));
+                }),
+                "1024 KiB");
+}
+
+// covers: G6 R1
+TEST_P(overflow, of_main_is_reported) {
+  expect_report(run_child([] { skein::run([] { return for_ever<512>(0); }, with_procs(GetParam())); }), "256 KiB");
+}
+
+// covers: G6
+TEST_P(overflow, of_the_smallest_class_is_reported_beside_many_others) {
+  expect_report(run_child([] {
+                  skein::run(
+                      [] {
+                        skein::chan<int> c;
+                        for (int i = 0; i < 1000; ++i) skein::go({.stack = 64_KiB}, [&] { c.recv(); });
+                        skein::go({.stack = 64_KiB}, [] { for_ever<1024>(0); });
+                        c.recv();
+                      },
+                      with_procs(GetParam()));
+                }),
+                "64 KiB");
+}
+
+// covers: G6 G5
+TEST_P(overflow, of_a_big_stack_is_reported) {
+  const auto end = run_child([] {
+    skein::run([] { return skein::on_system_stack([] { return for_ever<4096>(0); }); }, with_procs(GetParam()));
+  });
+  EXPECT_EQ(end.signal, SIGABRT) << end.text;
+  EXPECT_TRUE(contains(end.text, "stack overflow")) << end.text;
+}
+
+std::string figures(const char* what, double bytes) { return std::string(what) + ": " + std::to_string(bytes) + " bytes each"; }
+
+// covers: G5
+TEST(a_million_goroutines, parked_in_a_receive_cost_a_page_and_little_more) {
+  if (everywhere::sanitized) GTEST_SKIP() << "a sanitizer's memory is not ours";
+  const auto end = run_child([] {
+    const std::uint64_t n = scaled(1'000'000);
+    skein::run(
+        [n] {
+          const auto round = [n](double& each, std::size_t& mappings) {
+            const std::size_t before = resident_bytes();
+            const std::size_t mappings_before = everywhere::count_mappings();
+            skein::chan<int> c;
+            skein::wait_group wg;
+            wg.add(static_cast<int>(n));
+            const std::uint64_t parked = skein::stats().parks;
+            for (std::uint64_t i = 0; i < n; ++i)
+              skein::go([&] {
+                c.recv();
+                wg.done();
+              });
+            while (skein::stats().parks - parked < n) skein::yield();
+            each = static_cast<double>(resident_bytes() - std::min(before, resident_bytes())) / static_cast<double>(n);
+            mappings = everywhere::count_mappings() - std::min(mappings_before, everywhere::count_mappings());
+            c.close();
+            wg.wait();
+          };
+          double each = 0;
+          std::size_t mappings = 0;
+          round(each, mappings);
+          require(each <= 5 * 1024 + (1 << 20) / static_cast<double>(n), figures("first round", each));
+          require(mappings < 20, "mappings grew by " + std::to_string(mappings));
+          const std::size_t after_first = resident_bytes();
+          for (int i = 0; i < 9; ++i) round(each, mappings);
+          const double growth = static_cast<double>(resident_bytes()) / static_cast<double>(after_first);
+          require(growth < 1.05, "after ten rounds memory is " + std::to_string(growth) + " times that of one");
+        },
+        with_procs(2));
+  });
+  EXPECT_EQ(end.status, 0) << end.text;
+}
+
+// covers: G5
+TEST(a_million_goroutines, that_have_not_started_have_no_stack) {
+  if (everywhere::sanitized) GTEST_SKIP() << "a sanitizer's memory is not ours";
+  const auto end = run_child([] {
+    const std::uint64_t n = scaled(1'000'000);
+    skein::run(
+        [n] {
+          static volatile std::uint64_t sum;
+          const std::size_t before = resident_bytes();
+          // main may be asked to give way: then some run, and others take their place.
+          for (std::uint64_t i = 0; skein::num_goroutine() <= n; ++i)
+            skein::go([a = i, b = i, c = i] { sum = sum + a + b + c; });
+          const double each = static_cast<double>(resident_bytes() - before) / static_cast<double>(n);
+          require(each <= 130 + (1 << 20) / static_cast<double>(n), figures("unstarted", each));
+        },
+        with_procs(1));
+  });
+  EXPECT_EQ(end.status, 0) << end.text;
+}
+
+}  // namespace
