@@ -102,7 +102,8 @@ tally receive_all(const channels& ch, std::uint64_t seed) {
     } else if (way == 2) {
       if (skein::select(recv(skein::after(std::chrono::nanoseconds(d.below(1000)))), recv(c[at], v)) == 0) continue;
     } else {
-      at = static_cast<std::size_t>(skein::select(recv(c[0], v), recv(c[1], v), recv(c[2], v), recv(c[3], v), recv(c[4], v), recv(c[5], v)));
+      at = static_cast<std::size_t>(skein::select(recv(c[0], v), recv(c[1], v), recv(c[2], v), recv(c[3], v),
+                                                  recv(c[4], v), recv(c[5], v)));
     }
     if (v) {
       got.add(*v);
@@ -175,12 +176,12 @@ TEST_P(chan_conservation, elements_are_neither_lost_nor_doubled_when_everything_
       std::atomic<int> received = 0;
       skein::wait_group wg;
       for (int s = 0; s < 4; ++s)
-        wg.go([&, s, ctx = ctx] {
+        wg.go([&, s, until = ctx] {
           for (int i = 0; i < 5; ++i) {
             tracked v(i);
             try {
-              if (s % 2 == 0 ? c.send(ctx, std::move(v))
-                             : skein::select(send(c, std::move(v)), send(unbuffered, tracked(i)), recv(ctx.done())) < 2)
+              if (s % 2 == 0 ? c.send(until, std::move(v))
+                             : skein::select(send(c, std::move(v)), send(unbuffered, tracked(i)), recv(until.done())) < 2)
                 ++sent;
               else if (v.value == i)
                 ++kept;
@@ -190,16 +191,16 @@ TEST_P(chan_conservation, elements_are_neither_lost_nor_doubled_when_everything_
           }
         });
       for (int r = 0; r < 2; ++r)
-        wg.go([&, r, ctx = ctx] {
+        wg.go([&, r, until = ctx] {
           for (int i = 0; i < 7; ++i) {
             std::optional<tracked> v;
             if (r == 0)
-              received += c.recv(ctx).has_value();
-            else if (skein::select(recv(c, v), recv(unbuffered, v), recv(ctx.done())) < 2)
+              received += c.recv(until).has_value();
+            else if (skein::select(recv(c, v), recv(unbuffered, v), recv(until.done())) < 2)
               received += v.has_value();
           }
         });
-      wg.go([&, cancel = &cancel] { (*cancel)(); });
+      wg.go([end = &cancel] { (*end)(); });
       skein::yield();
       c.close();
       wg.wait();

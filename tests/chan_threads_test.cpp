@@ -107,11 +107,12 @@ TEST(chan_threads_alone, close_wakes_every_thread) {
   for (std::uint64_t i = everywhere::scaled(200); i > 0; --i) {
     const skein::chan<int> in;
     const skein::chan<int> out;
+    const skein::chan<int> never = skein::nil;
     std::vector<std::thread> threads;
     for (int t = 0; t < 2; ++t) {
       threads.emplace_back([&] { EXPECT_EQ(in.recv(), std::nullopt); });
       threads.emplace_back([&] { EXPECT_THROW(out.send(1), skein::closed_channel); });
-      threads.emplace_back([&] { EXPECT_THROW(skein::select(send(out, 1), recv(skein::chan<int>(skein::nil))), skein::closed_channel); });
+      threads.emplace_back([&] { EXPECT_THROW(skein::select(send(out, 1), recv(never)), skein::closed_channel); });
     }
     in.close();
     out.close();

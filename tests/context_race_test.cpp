@@ -34,7 +34,7 @@ TEST_P(context_race, cancels_and_deadlines_have_one_winner) {
     static_cast<void>(skein::after_func(ctx, [&] { ++callbacks; }));
     skein::wait_group wg;
     for (int i = 0; i < 3; ++i) wg.go([&] { cancel(); });
-    wg.go([&, ctx = ctx] { ctx.done().recv(); });
+    wg.go([&, ctx] { ctx.done().recv(); });
     wg.wait();
     const auto err = ctx.err();
     EXPECT_TRUE(err == errc::canceled || err == errc::deadline_exceeded);
@@ -51,7 +51,7 @@ TEST_P(context_race, children_born_while_the_parent_ends_end_too) {
     auto [root, cancel] = skein::with_cancel(skein::background());
     skein::wait_group wg;
     for (int i = 0; i < 4; ++i)
-      wg.go([&, root = root, i] {
+      wg.go([&, root, i] {
         auto [child, cancel_child] = i % 2 == 0 ? skein::with_cancel(root) : skein::with_timeout(root, 1h);
         auto [leaf, cancel_leaf] = skein::with_cancel(child);
         leaf.done().recv();
@@ -68,7 +68,7 @@ TEST_P(context_race, children_may_go_while_the_parent_ends) {
     auto [root, cancel] = skein::with_cancel(skein::background());
     skein::wait_group wg;
     for (int i = 0; i < 4; ++i)
-      wg.go([&, root = root] {
+      wg.go([&, root] {
         for (int k = 0; k < 5; ++k) {
           auto [child, cancel_child] = skein::with_cancel(root);
           if (k % 2 == 0) cancel_child.release();
@@ -106,10 +106,10 @@ TEST_P(context_race, operations_under_a_context_lose_nothing_when_it_ends) {
     std::atomic<int> received{0};
     skein::wait_group wg;
     for (int i = 0; i < 3; ++i) {
-      wg.go([&, ctx = ctx] {
+      wg.go([&, ctx] {
         while (c.send(ctx, 1)) ++sent;
       });
-      wg.go([&, ctx = ctx] {
+      wg.go([&, ctx] {
         while (c.recv(ctx)) ++received;
       });
     }
@@ -206,9 +206,9 @@ TEST(context_on_threads, ends_reach_threads_and_goroutines) {
     auto [ctx, cancel] = skein::with_timeout(skein::background(), i % 2 == 0 ? skein::duration(1h) : skein::duration(20us));
     const skein::chan<int> c;
     const skein::chan<int> d;
-    std::thread plain([&, ctx = ctx] { EXPECT_FALSE(c.recv(ctx)); });
+    std::thread plain([&, ctx] { EXPECT_FALSE(c.recv(ctx)); });
     skein::wait_group wg;
-    wg.go([&, ctx = ctx] { EXPECT_FALSE(d.send(ctx, 1)); });
+    wg.go([&, ctx] { EXPECT_FALSE(d.send(ctx, 1)); });
     if (i % 2 == 0) cancel();
     plain.join();
     wg.wait();

@@ -62,7 +62,7 @@ TEST_P(context, cancel_is_seen_by_all_who_wait) {
     int plain = 0;
     skein::wait_group wg;
     for (int i = 0; i < 5; ++i)
-      wg.go([&, ctx = ctx] {
+      wg.go([&, ctx] {
         EXPECT_EQ(ctx.done().recv(), std::nullopt);
         EXPECT_EQ(plain, 1);
         EXPECT_EQ(ctx.err(), errc::canceled);

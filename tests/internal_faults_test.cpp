@@ -1,9 +1,9 @@
-// A program that uses everything, once for each system call and allocation that can fail: the n-th call
-// of a kind is refused, for n = 1, 2, ... until the program ends before it. Whatever n is, the program
-// ends by itself, in one of these ways:
+// A program that uses everything, once for each system call and allocation that can fail: the n-th
+// call of a kind is refused, for n = 1, 2, ... until the program ends before it. Whatever n is, the
+// program ends by itself, in one of these ways:
 //   - as if nothing had happened, by another way or a second try;
-//   - with std::bad_alloc or std::system_error out of the operation that could not be done, or out of
-//     run(), and everything else undisturbed: no value lost, nobody left waiting;
+//   - with std::bad_alloc or std::system_error out of the operation that could not be done, or out
+//     of run(), and everything else undisturbed: no value lost, nobody left waiting;
 //   - with a fatal message that is documented.
 #include <fcntl.h>
 #include <unistd.h>
@@ -43,8 +43,8 @@ int nth_fails(call c) noexcept {
   return error.load(std::memory_order_relaxed);
 }
 
-// attempt() runs one step of the program; true if it was done, false if it was refused in a way that
-// the contract allows. Whatever else goes wrong ends the child.
+// attempt() runs one step of the program; true if it was done, false if it was refused in a way
+// that the contract allows. Whatever else goes wrong ends the child.
 std::atomic<int> refused{0};
 template <class F> bool attempt(F&& step) {
   try {
@@ -161,7 +161,7 @@ void contexts() {
     const skein::chan<int> c;
     skein::wait_group wg;
     const bool waits = attempt(
-        [&] { wg.go([&, ctx = ctx] { attempt([&] { require(!c.recv(ctx), "cancelled"); }); }); });
+        [&] { wg.go([&, inner = ctx] { attempt([&] { require(!c.recv(inner), "cancelled"); }); }); });
     std::atomic<bool> called{false};
     bool registered = attempt([&] { skein::after_func(ctx, [&] { called = true; }); });
     cancel();
@@ -389,8 +389,8 @@ int no_threads_after_the_first(call c) noexcept {
   return c == call::thread_create && left.fetch_sub(1, std::memory_order_relaxed) <= 0 ? EAGAIN : 0;
 }
 
-// The system has two threads to give, the monitor's and one worker's, and no more for ever: the program
-// goes on with the one worker, but for what needs a thread of its own.
+// The system has two threads to give, the monitor's and one worker's, and no more for ever: the
+// program goes on with the one worker, but for what needs a thread of its own.
 // covers: S4
 TEST(faults_for_ever, a_system_that_gives_one_worker_runs_everything_on_it) {
   const auto end = watched::child(

@@ -215,7 +215,8 @@ TEST_F(poller_test, a_number_can_be_used_again_whatever_the_kernel_remembers) {
   EXPECT_EQ(poll(1s), 1u);
   EXPECT_EQ(w.fired, 2);
   b.drain();
-  // Known to the kernel, not to our record: closed while armed, then the same file under the same number.
+  // Known to the kernel, not to our record: closed while armed, then the same file under the same
+  // number.
   ASSERT_EQ(p.arm(&w), 0);
   close(number);
   EXPECT_TRUE(p.disarm(&w));

@@ -186,7 +186,8 @@ TEST(run_queue, loses_and_doubles_nothing_under_thieves) {
   EXPECT_EQ(wrong, 0u);
 }
 
-// Thieves that steal from each other, as idle workers do: the goroutines go round until they are used up.
+// Thieves that steal from each other, as idle workers do: the goroutines go round until they are
+// used up.
 // covers: S1
 TEST(run_queue, survives_thieves_that_rob_each_other) {
   const std::size_t n = everywhere::scaled(200'000);

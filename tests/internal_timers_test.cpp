@@ -38,11 +38,11 @@ struct noted : timer {
 // covers: T2
 TEST(timers, agree_with_a_model) {
   everywhere::dice d(everywhere::fresh_seed());
-  timers heap;
   std::vector<noted*> log;
   std::multimap<std::int64_t, noted*> model;
   const std::size_t n = 300;
   const std::unique_ptr<noted[]> all(new noted[n]);
+  timers heap;
   for (std::size_t i = 0; i < n; ++i) {
     all[i].fire = &noted::note;
     all[i].log = &log;
@@ -131,8 +131,8 @@ TEST(timers, without_memory_an_add_changes_nothing) {
   EXPECT_TRUE(heap.remove(&all[10])) << "the lock was left free";
 }
 
-// Whoever stops a timer does it through its home, as src/prim/timer.cpp does; after that no firing of
-// it may be under way, nor begin.
+// Whoever stops a timer does it through its home, as src/prim/timer.cpp does; after that no firing
+// of it may be under way, nor begin.
 // covers: T2
 TEST(timers, nothing_fires_after_a_timer_was_taken_out_of_its_home) {
   struct guarded : timer {
@@ -147,9 +147,12 @@ TEST(timers, nothing_fires_after_a_timer_was_taken_out_of_its_home) {
       return now + 1;  // a ticker
     }
   };
-  timers heap;
   std::atomic<bool> over{false};
   std::atomic<bool> broken{false};
+  guarded t;
+  t.fire = &guarded::look;
+  t.broken = &broken;
+  timers heap;
   std::vector<std::thread> runners;
   for (int i = 0; i < 2; ++i)
     runners.emplace_back([&] {
@@ -159,9 +162,6 @@ TEST(timers, nothing_fires_after_a_timer_was_taken_out_of_its_home) {
         std::this_thread::yield();
       }
     });
-  guarded t;
-  t.fire = &guarded::look;
-  t.broken = &broken;
   everywhere::dice d(4);
   for (std::uint64_t round = everywhere::scaled(2000); round > 0 && !broken.load(); --round) {
     t.alive.store(true, std::memory_order_release);

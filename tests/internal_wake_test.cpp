@@ -267,7 +267,8 @@ TEST_P(wake, timers_of_processors_out_of_use_still_fire) {
   });
 }
 
-// The deadline passes before the waiter stands in any queue (brpc#617), or while it is being served.
+// The deadline passes before the waiter stands in any queue (brpc#617), or while it is being
+// served.
 // covers: C4 L4
 TEST_P(wake, deadlines_a_few_nanoseconds_away) {
   in_runtime([] {
@@ -392,11 +393,11 @@ TEST_P(wake, a_cancel_while_others_are_about_to_wait) {
       {
         const auto [ctx, cancel] = skein::with_cancel(skein::background());
         for (int k = 0; k < 4; ++k)
-          all.go([&never, &held, k, ctx = ctx] {
+          all.go([&never, &held, k, inner = ctx] {
             if (k % 2 == 0)
-              require(never.recv(ctx).status() == skein::status::canceled, "cancelled");
+              require(never.recv(inner).status() == skein::status::canceled, "cancelled");
             else
-              require(!held.wait(ctx), "cancelled in a wait group");
+              require(!held.wait(inner), "cancelled in a wait group");
           });
         if (d.one_in(2)) skein::yield();
         compute(std::chrono::nanoseconds(d.below(5000)));
@@ -406,8 +407,8 @@ TEST_P(wake, a_cancel_while_others_are_about_to_wait) {
   });
 }
 
-// The poller's sleeper is woken for work, for earlier deadlines, and by descriptors, and somebody takes
-// its place each time.
+// The poller's sleeper is woken for work, for earlier deadlines, and by descriptors, and somebody
+// takes its place each time.
 // covers: S1
 TEST_P(wake, descriptors_and_timers_while_workers_come_and_go) {
   in_runtime([] {

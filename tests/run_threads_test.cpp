@@ -146,7 +146,7 @@ TEST(plain_threads, a_context_wakes_them) {
   skein::wait_group wg;
   wg.add();
   for (int i = 0; i < 3; ++i)
-    waiting.emplace_back([&, i, ctx = ctx] {
+    waiting.emplace_back([&, i, ctx] {
       const bool got = i == 0 ? c.recv(ctx).has_value() : i == 1 ? d.send(ctx, 1) : wg.wait(ctx);
       EXPECT_FALSE(got);
       ++ended;

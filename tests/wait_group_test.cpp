@@ -225,7 +225,7 @@ TEST_P(wait_group, time_cancel_and_release_may_race) {
     std::atomic<int> told_zero{0};
     std::atomic<int> told_not{0};
     for (int i = 0; i < 3; ++i) {
-      all.go([&, ctx = ctx] { ++(wg.wait(ctx) ? told_zero : told_not); });
+      all.go([&, ctx] { ++(wg.wait(ctx) ? told_zero : told_not); });
       all.go([&] { ++(wg.wait_for(1us) ? told_zero : told_not); });
       all.go([&] { wg.wait(), ++told_zero; });
     }

@@ -37,6 +37,7 @@ class poller {
   poller& operator=(const poller&) = delete;
 
   int open() noexcept;
+  void close() noexcept;
   int arm(fd_wait* w) noexcept;
   bool disarm(fd_wait* w) noexcept;
   std::size_t wait(std::int64_t timeout_ns, goroutine_list& ready) noexcept;

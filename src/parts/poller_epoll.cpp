@@ -14,9 +14,15 @@ namespace {
 constexpr std::uint64_t wake_key = ~std::uint64_t{0};
 }
 
+void poller::close() noexcept {
+  for (int* fd : {&epoll_, &wake_}) {
+    if (*fd >= 0) sys::close(*fd);
+    *fd = -1;
+  }
+}
+
 poller::~poller() {
-  if (epoll_ >= 0) sys::close(epoll_);
-  if (wake_ >= 0) sys::close(wake_);
+  close();
   for (std::size_t i = 0; i < size_; ++i)
     for (fd_wait* w : records_[i].by)
       if (w != nullptr) w->home.store(nullptr, std::memory_order_relaxed);

@@ -9,8 +9,10 @@ namespace skein::inline SKEIN_ABI::detail {
 
 timers::~timers() {
   for (std::size_t i = 0; i < count_; ++i) {
-    heap_[i].t->place = timer::nowhere;
-    heap_[i].t->home.store(nullptr, std::memory_order_relaxed);
+    timer* t = heap_[i].t;
+    t->place = timer::nowhere;
+    t->home.store(nullptr, std::memory_order_relaxed);
+    if (t->dropped != nullptr) t->dropped(t);
   }
   if (heap_ != nullptr) sys::deallocate(heap_, capacity_ * sizeof(entry), alignof(entry));
 }

@@ -24,6 +24,8 @@ struct timer {
   // fire() is called under the heap's lock when the timer is due; it has been taken out. It returns
   // the time at which it wants to fire next, or `never`.
   std::int64_t (*fire)(timer* self, std::int64_t now, goroutine_list& ready) noexcept;
+  // Called when the heap ends with the timer still in it; may free the timer.
+  void (*dropped)(timer* self) noexcept = nullptr;
   std::int64_t when = 0;
   atomic<timers*> home{nullptr};  // null: in no heap, and no firing under way (load with acquire)
   std::size_t place = nowhere;

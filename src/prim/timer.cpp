@@ -134,6 +134,13 @@ std::int64_t fire_func(timer* base, std::int64_t, goroutine_list& ready) noexcep
   return never;
 }
 
+// The runtime ended before the time came: the firing's reference goes, its goroutine with the runtime.
+void drop_func(timer* base) noexcept {
+  auto* t = static_cast<timer_core*>(base);
+  t->prepared = nullptr;
+  timer_release(t);
+}
+
 void run_func(void* closure) {
   timer_core* t = *static_cast<timer_core**>(closure);
   struct ender {
@@ -222,6 +229,7 @@ timer_core* timer_func(time_point when, void* f, void (*call)(void*), void (*des
   try {
     auto t = make_core();
     t->fire = &fire_func;
+    t->dropped = &drop_func;
     t->func = f;
     t->call = call;
     t->destroy = destroy;

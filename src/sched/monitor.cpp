@@ -18,7 +18,12 @@ constexpr std::int64_t slice_ns = 10'000'000;
 constexpr std::int64_t soon_ns = 1'000'000;
 constexpr std::int64_t most_patience_ns = 100'000'000;
 
-bool all_idle(runtime_state* rt) noexcept { return nobody_holds(rt) && rt->hogs.load(std::memory_order_acquire) == 0; }
+// By count, which falls before assign() looks whether the monitor sleeps; and by holders, for a
+// processor out of use is on no list while somebody still holds it.
+bool all_idle(runtime_state* rt) noexcept {
+  return rt->idle_procs.load(std::memory_order_acquire) >= static_cast<std::uint32_t>(rt->procs.load(std::memory_order_acquire)) &&
+         nobody_holds(rt) && rt->hogs.load(std::memory_order_acquire) == 0;
+}
 
 void sleep_on(runtime_state* rt, std::int64_t until) noexcept {
   timespec ts{static_cast<time_t>(until / 1'000'000'000), static_cast<long>(until % 1'000'000'000)};

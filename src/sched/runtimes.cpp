@@ -201,6 +201,7 @@ std::size_t fake_stack_bytes(std::size_t stack) noexcept {
 }
 
 void keep_as_roots(runtime_state* rt) noexcept {
+  rt->io.close();
   rt->slab.for_each([](goroutine& g, std::size_t) {
     const status s = g.state.load(std::memory_order_relaxed);
     if (s == status::free || s == status::ended) return;

@@ -121,7 +121,7 @@ TEST_P(go_select, a_ring_of_selects_passes_a_token_both_ways) {
   const int count = static_cast<int>(rounds(20'000, 10));
   run([&] {
     constexpr std::size_t n = 5;
-    const std::vector<skein::chan<int>> c{skein::chan<int>(), skein::chan<int>(), skein::chan<int>(), skein::chan<int>(), skein::chan<int>()};
+    const std::vector<skein::chan<int>> c(n);  // each a channel of its own
     const skein::chan<int> quit;
     skein::wait_group wg;
     for (std::size_t i = 0; i < n; ++i)

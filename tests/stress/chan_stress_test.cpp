@@ -32,8 +32,10 @@ struct op {
 };
 
 std::ostream& operator<<(std::ostream& o, const op& x) {
-  static const char* const names[] = {"sent", "refused", "received", "ended", "full", "empty", "none_ready", "closed", "misused", "sized"};
-  return o << "[" << x.from << "," << x.to << "] " << names[static_cast<int>(x.what)] << " chan " << x.chan << " value " << x.value;
+  static const char* const names[] = {"sent",  "refused",    "received", "ended",   "full",
+                                      "empty", "none_ready", "closed",   "misused", "sized"};
+  return o << "[" << x.from << "," << x.to << "] " << names[static_cast<int>(x.what)] << " chan " << x.chan
+           << " value " << x.value;
 }
 
 // model: what two channels are, apart from who waits.
