@@ -29,7 +29,7 @@ namespace fs = std::filesystem;
 
 // queue: bounded; pop() gives nothing once it is closed and empty.
 template <class T> class queue {
-public:
+ public:
   explicit queue(std::size_t capacity) : capacity_(capacity) {}
 
   void push(T v) {
@@ -55,7 +55,7 @@ public:
     not_empty_.notify_all();
   }
 
-private:
+ private:
   const std::size_t capacity_;
   std::mutex m_;
   std::condition_variable not_full_, not_empty_;
@@ -133,7 +133,7 @@ void print_in_order() {
   }
 }
 
-} // namespace
+}  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 2) {

@@ -13,14 +13,14 @@ int main() {
     skein::wait_group asked;
     for (int mirror : {3, 1, 2})
       asked.go([=] {
-        skein::sleep_for(mirror * 50ms); // the network
+        skein::sleep_for(mirror * 50ms);  // the network
         answers.send("mirror " + std::to_string(mirror));
       });
 
     std::optional<std::string> first;
     switch (skein::select(recv(answers, first), recv(skein::after(1s)))) {
-    case 0: std::printf("%s was first\n", first->c_str()); break;
-    case 1: std::printf("nobody answered in time\n"); break;
+      case 0: std::printf("%s was first\n", first->c_str()); break;
+      case 1: std::printf("nobody answered in time\n"); break;
     }
 
     asked.wait();

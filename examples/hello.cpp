@@ -10,6 +10,6 @@ int main() {
       std::puts("hello from a goroutine");
       done.close();
     });
-    done.recv(); // when main returns, the program ends, whoever else still runs
+    done.recv();  // when main returns, the program ends, whoever else still runs
   });
 }

@@ -25,17 +25,17 @@ int main() {
     skein::go(falls_silent, words);
     for (bool waiting = true; waiting;) {
       std::optional<int> v;
-      switch (skein::select(recv(words, v), recv(skein::after(200ms)))) { // a new limit each time
-      case 0: std::printf("heard %d\n", *v); break;
-      case 1:
-        std::printf("nothing for 200 ms\n");
-        waiting = false;
-        break;
+      switch (skein::select(recv(words, v), recv(skein::after(200ms)))) {  // a new limit each time
+        case 0: std::printf("heard %d\n", *v); break;
+        case 1:
+          std::printf("nothing for 200 ms\n");
+          waiting = false;
+          break;
       }
     }
 
     skein::go(talks_on, words);
-    const skein::receiver<skein::time_point> enough = skein::after(200ms); // one limit for all
+    const skein::receiver<skein::time_point> enough = skein::after(200ms);  // one limit for all
     int heard = 0;
     while (skein::select(recv(words), recv(enough)) == 0) ++heard;
     std::printf("heard %s, and 200 ms are over\n", heard > 1 ? "many" : "few");

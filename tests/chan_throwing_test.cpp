@@ -241,28 +241,6 @@ TEST_P(chan_throwing, a_throw_while_a_value_goes_back_loses_no_object) {
   }
 }
 
-// throwing_fixed cannot be assigned, so what comes back to the sender is made anew.
-struct throwing_fixed {
-  explicit throwing_fixed(int v) : inner(v) {}
-  throwing_fixed(throwing_fixed&&) = default;
-  throwing_fixed& operator=(throwing_fixed&&) = delete;
-  throwing inner;
-};
-
-// covers: C2 C5
-TEST_P(chan_throwing, a_throw_while_an_unassignable_value_goes_back_destroys_nothing_twice) {
-  repeat([] {
-    throwing::reset();
-    {
-      const skein::chan<throwing_fixed> c;
-      throwing_fixed v(1);
-      throwing::on_move(2);
-      EXPECT_THROW(c.try_send(std::move(v)), throwing::error);
-    }
-    EXPECT_EQ(throwing::live(), 0);
-  }, 50);
-}
-
 // covers: C5
 TEST_P(chan_throwing, a_destructor_that_throws_in_recv_reaches_the_receiver_alone) {
   repeat([&] {

@@ -15,6 +15,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -42,11 +43,19 @@ std::string contents(const std::string& path) {
   return all.str();
 }
 
-// How a program ended: its exit status, or 1000 + the signal that killed it.
+// How a program ended: its exit status, or 1000 + the signal that killed it. One that has not ended
+// after two minutes is killed.
 int wait_for(pid_t child) {
   int status = 0;
+  for (int i = 0; i < 12'000; ++i) {
+    const pid_t ended = ::waitpid(child, &status, WNOHANG);
+    check(ended >= 0, "waitpid");
+    if (ended == child) return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+    std::this_thread::sleep_for(10ms);
+  }
+  ::kill(child, SIGKILL);
   check(::waitpid(child, &status, 0) == child, "waitpid");
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+  return 1000 + SIGKILL;
 }
 
 std::vector<std::string> lines_of(const std::string& text) {
@@ -62,7 +71,7 @@ struct result {
 };
 
 class Digest : public testing::Test {
-protected:
+ protected:
   void SetUp() override {
     if (std::string(SKEIN_DIGEST_PATH).empty()) GTEST_SKIP() << "examples/digest is not built";
     char name[] = "/tmp/skein_digest_XXXXXX";
@@ -111,6 +120,7 @@ protected:
       out < 0 ? ::close(1) : ::dup2(out, 1);
       err < 0 ? ::close(2) : ::dup2(err, 2);
       if (prepare) prepare();
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a digest that hangs goes with the test
       ::fexecve(program, argv.data(), environ);
       ::_exit(127);
     }
@@ -144,9 +154,10 @@ protected:
 };
 
 TEST_F(Digest, OddNamesAndSizes) {
-  for (const char* name : {"plain", "with space", " leading", "-n", "--", "*", "'\"$(x)`", "tab\there",
-                           "new\nline", "\n", "back\\slash", "\\", "carriage\rreturn", "all\\\n\r",
-                           "\x01\x7f", "\xff\xfe not utf-8", "\xc3\xa9t\xc3\xa9", "..."})
+  for (const char* name :
+       {"plain", "with space", " leading", "-n", "--", "*", "'\"$(x)`", "tab\there", "new\nline",
+        "\n", "back\\slash", "\\", "carriage\rreturn", "all\\\n\r", "\x01\x7f",
+        "\xff\xfe not utf-8", "\xc3\xa9t\xc3\xa9", "..."})
     file(name, name);
   for (const int size : {0, 1, 63, 64, 4096, 128 * 1024 - 1, 128 * 1024, 128 * 1024 + 1, 1'000'000})
     file("size " + std::to_string(size), std::string(size, 'x'));
@@ -160,9 +171,10 @@ TEST_F(Digest, OddNamesAndSizes) {
 TEST_F(Digest, OrderIsThatOfWholePaths) {
   for (const char* name : {"a", "a-", "a.", "a0", "ab", "aa", "B", "b", "b-", "foo", "foo/a"})
     directory(name);
-  for (const char* name : {"a/b", "a-b", "a.b", "a-/x", "a./x", "a0/x", "ab/x", "aa/x", "B/x",
-                           "b/z", "b-/a", "foo-bar", "foo.bar", "foo/bar", "foo/a/x", "foo/a-x",
-                           "foo/a.x", "foo0", "fo", "fooo", "\xff", "~"})
+  for (const char* name :
+       {"a/b",     "a-b",  "a.b",  "a-/x",    "a./x",    "a0/x",    "ab/x",    "aa/x",
+        "B/x",     "b/z",  "b-/a", "foo-bar", "foo.bar", "foo/bar", "foo/a/x", "foo/a-x",
+        "foo/a.x", "foo0", "fo",   "fooo",    "\xff",    "~"})
     file(name);
   const result r = run({root_});
   EXPECT_EQ(r.status, 0) << r.err;
@@ -174,8 +186,11 @@ TEST_F(Digest, OnlyRegularFiles) {
   directory("empty");
   directory("sub");
   file("sub/file");
-  for (const auto& [to, from] : {std::pair{"file", "link_to_file"}, {"sub", "link_to_directory"},
-                                 {"..", "sub/link_to_parent"}, {"loop", "loop"}, {"gone", "dangling"}})
+  for (const auto& [to, from] : {std::pair{"file", "link_to_file"},
+                                 {"sub", "link_to_directory"},
+                                 {"..", "sub/link_to_parent"},
+                                 {"loop", "loop"},
+                                 {"gone", "dangling"}})
     check(::symlink(to, path(from).c_str()) == 0, "symlink");
   check(::mkfifo(path("fifo").c_str(), 0644) == 0, "mkfifo");
   sockaddr_un address{AF_UNIX, {}};
@@ -213,8 +228,8 @@ TEST_F(Digest, SeveralDirectoriesInTheGivenOrder) {
   }
   const result r = run({path("b"), path("c"), path("a"), path("b")});
   EXPECT_EQ(r.status, 0) << r.err;
-  EXPECT_EQ(r.out, expected(path("b")) + expected(path("c")) + expected(path("a")) +
-                       expected(path("b")));
+  EXPECT_EQ(r.out,
+            expected(path("b")) + expected(path("c")) + expected(path("a")) + expected(path("b")));
 }
 
 TEST_F(Digest, EmptyDirectory) {
@@ -226,8 +241,10 @@ TEST_F(Digest, EmptyDirectory) {
 TEST_F(Digest, Algorithms) {
   file("empty");
   file("abc", "abc");
-  for (const auto& [name, tool] : {std::pair{"md5", "md5sum"}, {"sha1", "sha1sum"},
-                                   {"sha512", "sha512sum"}, {"SHA256", "sha256sum"}}) {
+  for (const auto& [name, tool] : {std::pair{"md5", "md5sum"},
+                                   {"sha1", "sha1sum"},
+                                   {"sha512", "sha512sum"},
+                                   {"SHA256", "sha256sum"}}) {
     const result r = run({"--algo", name, root_});
     EXPECT_EQ(r.status, 0) << r.err;
     EXPECT_EQ(r.out, expected(root_, tool));
@@ -372,7 +389,7 @@ TEST_F(Digest, ProgressOnATerminalIsErased) {
 
 // interrupt() sends a signal once a line has come out, and checks what became of it.
 class DigestInterrupted : public Digest {
-protected:
+ protected:
   void interrupt(int signal, bool keep_reading) {
     int out[2];
     check(::pipe2(out, O_CLOEXEC) == 0, "pipe");
@@ -390,7 +407,7 @@ protected:
       ASSERT_GT(n, 0);
       got.append(buffer, n);
     } else {
-      std::this_thread::sleep_for(300ms); // the pipe fills and digest waits for room
+      std::this_thread::sleep_for(300ms);  // the pipe fills and digest waits for room
     }
     const auto sent = std::chrono::steady_clock::now();
     check(::kill(child, signal) == 0, "kill");
@@ -428,7 +445,7 @@ TEST_F(DigestInterrupted, BySigterm) {
 }
 
 class DigestStdout : public Digest {
-protected:
+ protected:
   void expect_failure(int out, const std::string& why) {
     files(3000);
     const std::string err_path = place_ + "/err";
@@ -456,4 +473,4 @@ TEST_F(DigestStdout, FullDisk) {
 
 TEST_F(DigestStdout, Closed) { expect_failure(-1, "Bad file descriptor"); }
 
-} // namespace
+}  // namespace

@@ -111,6 +111,36 @@ TEST(timers, forget_their_timers_at_their_end) {
   }
 }
 
+// Dropping what one timer holds may be what stops another one of the same heap.
+TEST(timers, one_that_is_forgotten_may_take_others_out) {
+  struct linked : timer {
+    linked* other = nullptr;
+    int ends = 0;  // dropped, or taken out
+    static void drop(timer* base) noexcept {
+      auto* t = static_cast<linked*>(base);
+      ++t->ends;
+      if (timers* home = t->other->home.load())
+        if (home->remove(t->other)) ++t->other->ends;
+    }
+  };
+  constexpr std::size_t n = 101;
+  for (const std::size_t step : {1, 50, 100}) {
+    const std::unique_ptr<linked[]> all(new linked[n]);
+    {
+      timers heap;
+      for (std::size_t i = 0; i < n; ++i) {
+        all[i].dropped = &linked::drop;
+        all[i].other = &all[(i + step) % n];
+        heap.add(&all[i], static_cast<std::int64_t>(i * 37 % n));
+      }
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+      ASSERT_EQ(all[i].ends, 1) << i;
+      ASSERT_EQ(all[i].home.load(), nullptr);
+    }
+  }
+}
+
 int no_memory(skein::sys::call c) noexcept { return c == skein::sys::call::allocate ? ENOMEM : 0; }
 
 TEST(timers, without_memory_an_add_changes_nothing) {

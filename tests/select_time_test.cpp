@@ -235,7 +235,7 @@ TEST_P(select_sources, a_select_in_a_loop_leaves_no_timers_behind) {
   run([&] {
     const skein::chan<int> c(1);
     auto [ctx, cancel] = skein::with_cancel(skein::background());
-    const auto loop = [&, &ctx = ctx](std::uint64_t n) {
+    const auto loop = [&](std::uint64_t n) {
       for (; n > 0; --n) {
         c.send(1);
         EXPECT_EQ(skein::select(recv(c), recv(skein::after(1h)), recv(skein::timer(24h).chan())), 0);

@@ -38,7 +38,7 @@ std::optional<double> parked() {
       never.recv();
     });
   while (started.load(std::memory_order_relaxed) < n) skein::yield();
-  skein::sleep_for(std::chrono::milliseconds(50)); // for the last one to park
+  skein::sleep_for(std::chrono::milliseconds(50));  // for the last one to park
   return growth_per_goroutine(before, n);
 }
 
@@ -51,7 +51,7 @@ std::optional<double> unstarted() {
     while (goroutines-- > 0) skein::go([never] { never.recv(); });
   };
   const std::uint64_t handoffs = skein::stats().handoffs;
-  start(n / 10); // what is allocated once
+  start(n / 10);  // what is allocated once
   const std::uint64_t before = memory_in_use();
   start(n);
   const double bytes = growth_per_goroutine(before, n);
@@ -64,6 +64,6 @@ constexpr footprint all_footprints[] = {
     {"memory_unstarted", "a goroutine that has not run yet", unstarted},
 };
 
-} // namespace
+}  // namespace
 
 std::span<const footprint> footprints() { return all_footprints; }

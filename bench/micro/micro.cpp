@@ -29,7 +29,7 @@ constexpr double round_seconds = 0.3;
 constexpr int footprint_attempts = 20;
 
 struct settings {
-  std::string only; // between commas
+  std::string only;  // between commas
   int procs = 1;
   std::FILE* json = nullptr;
   std::uint64_t count = 0;
@@ -133,24 +133,22 @@ void list() {
 }
 
 settings parse(int argc, char** argv) {
-  const option known[] = {{"only", required_argument, nullptr, 'o'},
-                          {"procs", required_argument, nullptr, 'p'},
-                          {"json", required_argument, nullptr, 'j'},
-                          {"count", required_argument, nullptr, 'c'},
-                          {"list", no_argument, nullptr, 'l'},
-                          {}};
+  const option known[] = {
+      {"only", required_argument, nullptr, 'o'}, {"procs", required_argument, nullptr, 'p'},
+      {"json", required_argument, nullptr, 'j'}, {"count", required_argument, nullptr, 'c'},
+      {"list", no_argument, nullptr, 'l'},       {}};
   settings s;
   for (int c; (c = ::getopt_long(argc, argv, "", known, nullptr)) != -1;) {
     switch (c) {
-    case 'o': s.only = "," + std::string(optarg) + ","; break;
-    case 'p': s.procs = static_cast<int>(number(optarg)); break;
-    case 'c': s.count = number(optarg); break;
-    case 'l': list(); break;
-    case 'j':
-      s.json = std::fopen(optarg, "w");
-      if (s.json == nullptr) throw std::invalid_argument(std::string("cannot write ") + optarg);
-      break;
-    default: throw std::invalid_argument(usage);
+      case 'o': s.only = "," + std::string(optarg) + ","; break;
+      case 'p': s.procs = static_cast<int>(number(optarg)); break;
+      case 'c': s.count = number(optarg); break;
+      case 'l': list(); break;
+      case 'j':
+        s.json = std::fopen(optarg, "w");
+        if (s.json == nullptr) throw std::invalid_argument(std::string("cannot write ") + optarg);
+        break;
+      default: throw std::invalid_argument(usage);
     }
   }
   if (optind != argc) throw std::invalid_argument(usage);
@@ -177,7 +175,7 @@ int run_all(const settings& s) {
   return wanted;
 }
 
-} // namespace
+}  // namespace
 
 int main(int argc, char** argv) try {
   const settings s = parse(argc, argv);

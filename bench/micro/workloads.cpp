@@ -52,7 +52,8 @@ void buffered(std::uint64_t n) {
     for (std::uint64_t i = 0; i < n; ++i) c.send(i);
     c.close();
   });
-  while (c.recv()) {}
+  while (c.recv()) {
+  }
 }
 
 void select_of_four(std::uint64_t n) {
@@ -112,6 +113,6 @@ constexpr workload all_workloads[] = {
     {"chan_copy", "copying and dropping a chan", chan_copy},
 };
 
-} // namespace
+}  // namespace
 
 std::span<const workload> workloads() { return all_workloads; }

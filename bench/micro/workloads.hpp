@@ -10,7 +10,7 @@ struct workload {
   const char* name;
   const char* operation;
   void (*run)(std::uint64_t n);
-  std::uint64_t fixed = 0; // operations per round; 0: as many as fill the time of a round
+  std::uint64_t fixed = 0;  // operations per round; 0: as many as fill the time of a round
 };
 
 // footprint: bytes() is the memory one of very many goroutines takes, measured on the main goroutine

@@ -11,7 +11,7 @@
 namespace digest {
 namespace {
 
-constexpr std::size_t buffer_size = 128 * 1024; // hashed while it is still in the L2 cache
+constexpr std::size_t buffer_size = 128 * 1024;  // hashed while it is still in the L2 cache
 
 void require(int ok) {
   if (ok != 1) throw std::runtime_error("OpenSSL cannot compute this digest");
@@ -34,17 +34,17 @@ std::string escaped(const std::string& path, bool& changed) {
   out.reserve(path.size());
   for (const char c : path) {
     switch (c) {
-    case '\\': out += "\\\\"; break;
-    case '\n': out += "\\n"; break;
-    case '\r': out += "\\r"; break;
-    default: out += c;
+      case '\\': out += "\\\\"; break;
+      case '\n': out += "\\n"; break;
+      case '\r': out += "\\r"; break;
+      default: out += c;
     }
   }
   changed = out.size() != path.size();
   return out;
 }
 
-} // namespace
+}  // namespace
 
 algorithm::algorithm(const std::string& name) : md_(EVP_MD_fetch(nullptr, name.c_str(), nullptr)) {
   if (!md_) throw std::invalid_argument("no digest is called '" + name + "'");
@@ -91,4 +91,4 @@ std::string error_line(const std::string& path, std::error_code error) {
   return "digest: " + escaped(path, changed) + ": " + error.message() + "\n";
 }
 
-} // namespace digest
+}  // namespace digest

@@ -16,12 +16,12 @@ namespace digest {
 // algorithm: a digest by the name OpenSSL knows it by. Shared by all hashers: looking it up takes a
 // lock and longer than hashing a small file.
 class algorithm {
-public:
+ public:
   // Throws std::invalid_argument for a name that is unknown.
   explicit algorithm(const std::string& name);
   const EVP_MD* get() const noexcept { return md_.get(); }
 
-private:
+ private:
   struct closer {
     void operator()(EVP_MD* md) const { EVP_MD_free(md); }
   };
@@ -30,13 +30,13 @@ private:
 
 // hasher: what one worker uses again for each file.
 class hasher {
-public:
+ public:
   hasher(const algorithm& a, tally& t);
 
   // hash() sets hex to the digest of a regular file.
   std::error_code hash(const std::string& path, std::string& hex);
 
-private:
+ private:
   struct closer {
     void operator()(EVP_MD_CTX* c) const { EVP_MD_CTX_free(c); }
   };
@@ -52,4 +52,4 @@ std::string digest_line(const std::string& hex, const std::string& path);
 // error_line() is the message for stderr.
 std::string error_line(const std::string& path, std::error_code error);
 
-} // namespace digest
+}  // namespace digest

@@ -47,7 +47,7 @@ struct outcome {
   bool failed;
 };
 
-} // namespace digest
+}  // namespace digest
 
 template <> inline constexpr bool skein::moves_inline<digest::file> = true;
 template <> inline constexpr bool skein::moves_inline<digest::outcome> = true;
@@ -104,17 +104,17 @@ bool collect(pipeline& p, output& out, const skein::receiver<int>& signals) {
     std::optional<outcome> o;
     std::optional<int> signal;
     switch (skein::select(recv(p.outcomes, o), recv(tick.chan()), recv(signals, signal))) {
-    case 0:
-      if (!o) return all_well;
-      arrived.put(o->index, std::move(*o));
-      while ((o = arrived.next())) {
-        o->failed ? out.message(o->line) : out.line(o->line);
-        all_well &= !o->failed;
-        p.window.recv();
-      }
-      break;
-    case 1: out.tick(); break;
-    case 2: throw interrupted{*signal};
+      case 0:
+        if (!o) return all_well;
+        arrived.put(o->index, std::move(*o));
+        while ((o = arrived.next())) {
+          o->failed ? out.message(o->line) : out.line(o->line);
+          all_well &= !o->failed;
+          p.window.recv();
+        }
+        break;
+      case 1: out.tick(); break;
+      case 2: throw interrupted{*signal};
     }
   }
 }
@@ -140,8 +140,8 @@ int digest_all(shared p, int jobs) {
   }
 }
 
-} // namespace
-} // namespace digest
+}  // namespace
+}  // namespace digest
 
 int main(int argc, char** argv) try {
   const digest::options o = digest::parse(argc, argv);

@@ -37,7 +37,7 @@ void check_directory(const std::string& path) {
   if (!S_ISDIR(st.st_mode)) throw bad_usage(path + ": " + std::strerror(ENOTDIR));
 }
 
-} // namespace
+}  // namespace
 
 options parse(int argc, char** argv) {
   const option known[] = {{"jobs", required_argument, nullptr, 'j'},
@@ -48,11 +48,11 @@ options parse(int argc, char** argv) {
   opterr = 0;
   for (int c; (c = ::getopt_long(argc, argv, ":hj:a:", known, nullptr)) != -1;) {
     switch (c) {
-    case 'j': o.jobs = parse_jobs(optarg); break;
-    case 'a': o.algorithm = optarg; break;
-    case 'h': throw help{usage};
-    case ':': throw bad_usage(std::string(argv[optind - 1]) + " needs a value");
-    default: throw bad_usage(std::string("unknown option ") + argv[optind - 1]);
+      case 'j': o.jobs = parse_jobs(optarg); break;
+      case 'a': o.algorithm = optarg; break;
+      case 'h': throw help{usage};
+      case ':': throw bad_usage(std::string(argv[optind - 1]) + " needs a value");
+      default: throw bad_usage(std::string("unknown option ") + argv[optind - 1]);
     }
   }
   o.directories.assign(argv + optind, argv + argc);
@@ -61,4 +61,4 @@ options parse(int argc, char** argv) {
   return o;
 }
 
-} // namespace digest
+}  // namespace digest

@@ -9,7 +9,7 @@ namespace digest {
 
 struct options {
   std::vector<std::string> directories;
-  int jobs = 0; // 0: as many as skein has processors
+  int jobs = 0;  // 0: as many as skein has processors
   std::string algorithm = "sha256";
 };
 
@@ -23,4 +23,4 @@ struct help {
 // parse() throws bad_usage for what makes no sense, and help if it was asked for.
 options parse(int argc, char** argv);
 
-} // namespace digest
+}  // namespace digest

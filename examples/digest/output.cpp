@@ -33,11 +33,12 @@ std::size_t columns() {
   return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0 ? w.ws_col : 80;
 }
 
-} // namespace
+}  // namespace
 
 bool print(int fd, std::string_view text) {
   std::error_code error;
-  while (!text.empty() && !error) text.remove_prefix(write_some(fd, text.data(), text.size(), error));
+  while (!text.empty() && !error)
+    text.remove_prefix(write_some(fd, text.data(), text.size(), error));
   return !error;
 }
 
@@ -85,8 +86,9 @@ void output::flush() {
 void output::draw() {
   if (!show_progress_) return;
   const double bytes = static_cast<double>(tally_.bytes.load(std::memory_order_relaxed));
-  std::string text = format("%llu files  %.1f MB  %.1f MB/s  ", static_cast<unsigned long long>(lines_),
-                            bytes / 1e6, bytes / 1e6 / seconds());
+  std::string text =
+      format("%llu files  %.1f MB  %.1f MB/s  ", static_cast<unsigned long long>(lines_),
+             bytes / 1e6, bytes / 1e6 / seconds());
   if (!tally_.walked.load(std::memory_order_relaxed)) {
     text += "walking";
   } else if (lines_ > 0) {
@@ -108,12 +110,13 @@ void output::finish(const skein::runtime_stats& s) {
   const auto bytes = tally_.bytes.load(std::memory_order_relaxed);
   message(format("digest: %llu files, %llu bytes in %.2f s, %.1f MB/s; "
                  "%llu goroutines, %llu steals, %llu parks\n",
-                 count{lines_}, count{bytes}, seconds(), static_cast<double>(bytes) / 1e6 / seconds(),
-                 count{s.goroutines_started}, count{s.steals}, count{s.parks}));
+                 count{lines_}, count{bytes}, seconds(),
+                 static_cast<double>(bytes) / 1e6 / seconds(), count{s.goroutines_started},
+                 count{s.steals}, count{s.parks}));
 }
 
 double output::seconds() const {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
 }
 
-} // namespace digest
+}  // namespace digest

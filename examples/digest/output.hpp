@@ -23,7 +23,7 @@ bool print(int fd, std::string_view text);
 // not take any, a signal ends the wait and interrupted is thrown; a stdout that fails throws
 // std::system_error. The progress line is there only if stderr is a terminal.
 class output {
-public:
+ public:
   output(const tally& t, skein::receiver<int> signals);
   output(const output&) = delete;
   output& operator=(const output&) = delete;
@@ -36,7 +36,7 @@ public:
   // finish() writes what is left and the summary.
   void finish(const skein::runtime_stats& s);
 
-private:
+ private:
   void flush();
   void draw();
   void erase();
@@ -46,10 +46,10 @@ private:
   skein::receiver<int> signals_;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   const bool show_progress_;
-  const bool shares_terminal_; // stdout scrolls the progress line away
+  const bool shares_terminal_;  // stdout scrolls the progress line away
   bool drawn_ = false;
   std::uint64_t lines_ = 0;
-  std::string block_; // whole lines for stdout
+  std::string block_;  // whole lines for stdout
 };
 
-} // namespace digest
+}  // namespace digest

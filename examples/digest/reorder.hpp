@@ -10,7 +10,7 @@ namespace digest {
 
 // reorder: values with the indices 0, 1, 2, … of which at most `window` are under way at a time.
 template <class T> class reorder {
-public:
+ public:
   explicit reorder(std::size_t window) : slots_(window) {}
 
   void put(std::uint64_t index, T v) { slots_[index % slots_.size()] = std::move(v); }
@@ -22,9 +22,9 @@ public:
     return v;
   }
 
-private:
+ private:
   std::vector<std::optional<T>> slots_;
   std::uint64_t next_ = 0;
 };
 
-} // namespace digest
+}  // namespace digest

@@ -12,7 +12,7 @@ namespace {
 
 std::error_code last_error() { return {errno, std::system_category()}; }
 
-} // namespace
+}  // namespace
 
 descriptor::~descriptor() {
   if (fd_ >= 0) ::close(fd_);
@@ -33,8 +33,8 @@ descriptor open_path(const std::string& path, int flags, std::error_code& error)
   while (path.size() - begin >= PATH_MAX) {
     const std::size_t end = path.rfind('/', begin + PATH_MAX - 2);
     if (end == std::string::npos || end <= begin) break;
-    from = descriptor(::openat(at, path.substr(begin, end - begin).c_str(),
-                               O_PATH | O_DIRECTORY | O_CLOEXEC));
+    from = descriptor(
+        ::openat(at, path.substr(begin, end - begin).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     at = from.get();
     if (at < 0) break;
     begin = path.find_first_not_of('/', end);
@@ -60,4 +60,4 @@ std::size_t write_some(int fd, const void* from, std::size_t n, std::error_code&
   return put < 0 ? 0 : static_cast<std::size_t>(put);
 }
 
-} // namespace digest
+}  // namespace digest

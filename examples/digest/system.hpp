@@ -13,7 +13,7 @@ namespace digest {
 
 // descriptor: an open file, or none.
 class descriptor {
-public:
+ public:
   explicit descriptor(int fd = -1) noexcept : fd_(fd) {}
   descriptor(descriptor&& o) noexcept : fd_(o.release()) {}
   descriptor& operator=(descriptor o) noexcept;
@@ -21,7 +21,7 @@ public:
   int get() const noexcept { return fd_; }
   int release() noexcept;
 
-private:
+ private:
   int fd_;
 };
 
@@ -33,4 +33,4 @@ private:
 [[gnu::noinline]] std::size_t write_some(int fd, const void* from, std::size_t n,
                                          std::error_code& error);
 
-} // namespace digest
+}  // namespace digest

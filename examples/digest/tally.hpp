@@ -8,9 +8,9 @@ namespace digest {
 
 // tally: counters that are only shown; nothing is decided by them.
 struct tally {
-  std::atomic<std::uint64_t> found{0}; // files the walker has met
-  std::atomic<std::uint64_t> bytes{0}; // read and hashed
-  std::atomic<bool> walked{false};     // found is final
+  std::atomic<std::uint64_t> found{0};  // files the walker has met
+  std::atomic<std::uint64_t> bytes{0};  // read and hashed
+  std::atomic<bool> walked{false};      // found is final
 };
 
-} // namespace digest
+}  // namespace digest

@@ -26,14 +26,14 @@ enum class kind { file, directory, other };
 
 kind kind_of(DIR* d, const dirent& e) {
   switch (e.d_type) {
-  case DT_REG: return kind::file;
-  case DT_DIR: return kind::directory;
-  case DT_UNKNOWN: break;
-  default: return kind::other;
+    case DT_REG: return kind::file;
+    case DT_DIR: return kind::directory;
+    case DT_UNKNOWN: break;
+    default: return kind::other;
   }
   struct stat st;
   if (::fstatat(::dirfd(d), e.d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-    return kind::file; // whoever opens it will say what is wrong
+    return kind::file;  // whoever opens it will say what is wrong
   return S_ISREG(st.st_mode) ? kind::file : S_ISDIR(st.st_mode) ? kind::directory : kind::other;
 }
 
@@ -46,7 +46,7 @@ std::string without_slash(const std::string& path) {
 // listing: the names in one directory in order, those of directories with a '/' at the end, and how
 // far the walk has come. One string holds them all: a million names must not be a million strings.
 class listing {
-public:
+ public:
   // read() keeps what it could read before an error.
   [[gnu::noinline]] std::error_code read(const std::string& path, int open_flags) {
     std::error_code error;
@@ -69,7 +69,7 @@ public:
   // next() is the next name, or null at the end.
   const char* next() { return next_ < offsets_.size() ? at(offsets_[next_++]) : nullptr; }
 
-private:
+ private:
   void add(DIR* d, const dirent& e) {
     if (std::strcmp(e.d_name, ".") == 0 || std::strcmp(e.d_name, "..") == 0) return;
     const kind k = kind_of(d, e);
@@ -84,7 +84,7 @@ private:
   std::size_t next_ = 0;
 };
 
-} // namespace
+}  // namespace
 
 void walk(const std::string& directory,
           const std::function<void(std::string path, std::error_code error)>& found) {
@@ -118,4 +118,4 @@ void walk(const std::string& directory,
   }
 }
 
-} // namespace digest
+}  // namespace digest

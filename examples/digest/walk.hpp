@@ -13,4 +13,4 @@ namespace digest {
 void walk(const std::string& directory,
           const std::function<void(std::string path, std::error_code error)>& found);
 
-} // namespace digest
+}  // namespace digest

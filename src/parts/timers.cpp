@@ -8,8 +8,8 @@
 namespace skein::inline SKEIN_ABI::detail {
 
 timers::~timers() {
-  for (std::size_t i = 0; i < count_; ++i) {
-    timer* t = heap_[i].t;
+  while (count_ > 0) {  // from the back: dropped() may run code that removes others
+    timer* t = heap_[--count_].t;
     t->place = timer::nowhere;
     t->home.store(nullptr, std::memory_order_relaxed);
     if (t->dropped != nullptr) t->dropped(t);

@@ -299,6 +299,10 @@ extern "C" [[gnu::used]] void skein_goroutine_main(void* before, arch::stack* s)
     arch::edge_acquire(g);
     call_closure(g);
     w = current();
+#if defined(SKEIN_TSAN)
+    // The end of each goroutine comes before the end of a run() that waits for all.
+    if (w->rt->opt.on_exit == on_exit::wait_all) arch::edge_release(&w->rt->main_done);
+#endif
     end(w, w->g, s);
   }
 }

@@ -11,7 +11,7 @@ struct registry {
   spin_lock lock;
   runtime_state* first = nullptr;  // linked by next_runtime, under lock
   std::uint64_t made = 0;          // under lock
-  runtime_state* kept = nullptr;   // ended, but kept for the leak detector; under lock
+  runtime_state* kept = nullptr;   // ended, but not freed; under lock
   std::mutex changing;             // one procs(n) at a time
   atomic<bool> forked{false};      // this process is a fork child of one that used skein
 };

@@ -187,6 +187,14 @@ runtime_state* create_runtime(const options& o) {
 
 namespace {
 
+// A runtime that cannot be freed stays reachable.
+void keep(runtime_state* rt) noexcept {
+  registry& r = runtimes();
+  std::lock_guard hold(r.lock);
+  rt->next_runtime = r.kept;
+  r.kept = rt;
+}
+
 // What goroutines own that were not resumed leaks by design. The leak detector is told to see it as
 // reachable, so that it reports the program's own leaks alone: slabs, stacks and what stands in the
 // detector's copies of frames stay, as roots.
@@ -212,11 +220,7 @@ void keep_as_roots(runtime_state* rt) noexcept {
     if (sp < end) __lsan_register_root_region(sp, static_cast<std::size_t>(end - sp));
     if (g.ctx.fake_stack != nullptr) __lsan_register_root_region(g.ctx.fake_stack, fake_stack_bytes(g.ctx.size));
   });
-  registry& r = runtimes();
-  r.lock.lock();
-  rt->next_runtime = r.kept;
-  r.kept = rt;
-  r.lock.unlock();
+  keep(rt);
 }
 constexpr bool keeps_roots = true;
 #else
@@ -289,6 +293,8 @@ void drop_goroutines(runtime_state* rt, bool to_free) noexcept {
     if (g.state.load(std::memory_order_relaxed) != status::running) unlink_wait(&g);
   });
   while (to_free && rt->outsiders.load(std::memory_order_acquire) != 0) ::sched_yield();
+  // One of them may have started a last worker, which finds the end and goes.
+  while (to_free && rt->live_threads.load(std::memory_order_acquire) != 0) ::sched_yield();
 }
 
 void begin_stop(runtime_state* rt) noexcept {
@@ -317,7 +323,10 @@ void destroy_runtime(runtime_state* rt) noexcept {
   r.lock.unlock();
   const bool all_gone = wait_for_threads(rt);
   drop_goroutines(rt, all_gone);
-  if (all_gone) free_runtime(rt);
+  if (all_gone)
+    free_runtime(rt);
+  else
+    keep(rt);
 }
 
 void check_drained(runtime_state* rt) noexcept {
@@ -368,9 +377,11 @@ void run_main_goroutine(void* closure) {
     f.m->error = std::current_exception();
   }
   if (f.rt->opt.on_exit == on_exit::wait_all && !f.m->error) {
+    arch::edge_release(&f.rt->main_done);
     f.rt->draining.store(true, std::memory_order_release);
     return;
   }
+  arch::edge_release(&f.rt->main_done);
   sched::begin_stop(f.rt);
   f.rt->main_done.store(1, std::memory_order_release);
   sys::futex_wake(f.rt->main_done, 1);
@@ -389,6 +400,7 @@ void run_main(const options& o, main_call& m) {
   go_bytes({}, &run_main_goroutine, &f, sizeof f, rt);
   sched::thread_waits(1);
   while (rt->main_done.load(std::memory_order_acquire) == 0) sys::futex_wait(rt->main_done, 0, nullptr);
+  arch::edge_acquire(&rt->main_done);
   sched::thread_waits(-1);
 }
 

@@ -73,7 +73,10 @@ void run_body(void* closure) {
   body_call* c = *static_cast<body_call**>(closure);
   struct ender {
     body_call* c;
-    ~ender() { c->rt->main_done.store(1, std::memory_order_relaxed); }
+    ~ender() {
+      arch::edge_release(c);
+      c->rt->main_done.store(1, std::memory_order_relaxed);
+    }
   } end{c};
   try {
     (*c->body)();
@@ -127,6 +130,7 @@ void replay(std::uint64_t seed, const std::function<void()>& body, std::uint64_t
     sim.ready(g);
     how = sim.run(max_steps);
   }
+  arch::edge_acquire(&call);
   const bool left = how != simulation::outcome::done;
   drop_goroutines(rt.get(), true);
   const std::string name = "skein: simulation, seed " + std::to_string(seed) + ": ";

@@ -107,8 +107,10 @@ SKEIN_ALWAYS_INLINE void unlink(wait_list& l, wait_node* n) noexcept {
 // of waiters that others have claimed are dropped on the way.
 SKEIN_ALWAYS_INLINE wait_node* take_waiter(wait_list& l) noexcept {
   while (wait_node* n = l.head) {
+    // Claimed before it is unlinked: after that a node that is not ours may be gone.
+    const bool ours = !n->many || n->who->try_claim(n->index);
     unlink(l, n);
-    if (!n->many || n->who->try_claim(n->index)) return n;
+    if (ours) return n;
   }
   return nullptr;
 }
