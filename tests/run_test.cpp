@@ -17,6 +17,8 @@
 
 namespace {
 
+using everywhere::at_home;
+using everywhere::home_here;
 using everywhere::scaled;
 
 using everywhere::thread_id;
@@ -99,22 +101,10 @@ TEST(run_function, several_threads_may_be_in_it_at_once) {
   for (auto& t : threads) t.join();
 }
 
-// home_here() is which runtime the calling worker belongs to, by its start hook.
-thread_local int home = 0;
-[[gnu::noinline]] int home_here() {
-  asm volatile("" ::: "memory");
-  return home;
-}
-skein::options at_home(int which) {
-  skein::options o = with_procs(2);
-  o.on_thread_start = [which] { home = which; };
-  return o;
-}
-
 // covers: R3 C7
 TEST(runtime, goroutines_stay_at_home_while_two_runtimes_exchange_values) {
-  skein::runtime one(at_home(1));
-  skein::runtime two(at_home(2));
+  skein::runtime one(at_home(1, 2));
+  skein::runtime two(at_home(2, 2));
   const skein::chan<int> there;
   const skein::chan<int> back(1);
   const int n = static_cast<int>(scaled(20'000));
@@ -155,8 +145,8 @@ TEST(runtime, run_gives_any_result_and_lets_exceptions_out) {
 
 // covers: R3
 TEST(runtime, run_may_be_called_from_a_goroutine_of_another) {
-  skein::runtime outer(at_home(1));
-  skein::runtime inner(at_home(2));
+  skein::runtime outer(at_home(1, 2));
+  skein::runtime inner(at_home(2, 2));
   outer.run([&] {
     EXPECT_EQ(home_here(), 1);
     EXPECT_EQ(inner.run([&] {

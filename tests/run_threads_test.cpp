@@ -196,16 +196,10 @@ TEST(go_on_a_plain_thread, uses_the_only_runtime) {
 
 // covers: R4 R3
 TEST(go_on_a_plain_thread, with_two_runtimes_throws_unless_attached) {
-  thread_local int home = 0;
-  const auto at = [](int which, int procs) {
-    skein::options o = with_procs(procs);
-    o.on_thread_start = [which] { home = which; };
-    return o;
-  };
-  skein::runtime one(at(1, 1));
-  skein::runtime two(at(2, 3));
+  skein::runtime one(everywhere::at_home(1, 1));
+  skein::runtime two(everywhere::at_home(2, 3));
   EXPECT_THROW(skein::go([] {}), skein::no_runtime);
-  const auto where = [] { return skein::spawn([] { return home; }).join(); };
+  const auto where = [] { return skein::spawn([] { return everywhere::home_here(); }).join(); };
   {
     const skein::runtime::attachment a(two);
     EXPECT_EQ(where(), 2);

@@ -13,8 +13,8 @@ struct workload {
   std::uint64_t fixed = 0;  // operations per round; 0: as many as fill the time of a round
 };
 
-// footprint: bytes() is the memory one of very many goroutines takes, measured on the main goroutine
-// of a fresh runtime in a fresh process. Nothing: it was disturbed, and is to be tried again.
+// footprint: bytes() is the memory one of very many goroutines takes, measured on main in a fresh
+// process. Nothing: it was disturbed, and is to be tried again.
 struct footprint {
   const char* name;
   const char* goroutine;

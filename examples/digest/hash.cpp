@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t buffer_size = 128 * 1024;  // hashed while it is still in the L2 cache
 
 void require(int ok) {
-  if (ok != 1) throw std::runtime_error("OpenSSL cannot compute this digest");
+  if (ok != 1) throw std::runtime_error("OpenSSL cannot compute the digest");
 }
 
 std::string to_hex(const unsigned char* bytes, std::size_t n) {
@@ -47,7 +47,9 @@ std::string escaped(const std::string& path, bool& changed) {
 }  // namespace
 
 algorithm::algorithm(const std::string& name) : md_(EVP_MD_fetch(nullptr, name.c_str(), nullptr)) {
-  if (!md_) throw std::invalid_argument("no digest is called '" + name + "'");
+  unsigned char value[EVP_MAX_MD_SIZE];
+  if (!md_ || EVP_Digest("", 0, value, nullptr, md_.get(), nullptr) != 1)
+    throw std::invalid_argument("OpenSSL has no digest '" + name + "'");
 }
 
 hasher::hasher(const algorithm& a, tally& t)

@@ -6,9 +6,9 @@
 //      |               worker N                 |
 //      +------------<== window <==--------------+
 //
-// The walker finds files in the order of the output, N workers hash them in any order, the collector
-// restores it. The window is what keeps memory bounded: a slot is taken for each file found and
-// given back when its line has been printed.
+// The walker finds files in the order of the output, N workers hash them in any order, and the
+// collector restores it. The window is what keeps memory bounded: a slot is taken for each file
+// found and given back when its line has been printed.
 #include <cerrno>
 #include <csignal>
 #include <cstdint>

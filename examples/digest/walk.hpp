@@ -7,9 +7,9 @@
 
 namespace digest {
 
-// walk() calls found(path, error) for each regular file below `directory`, and, with the reason, for
-// each directory that cannot be read. It holds the names of the directories on the way to where it
-// is, nothing else. Symbolic links are not followed, except `directory` itself.
+// walk() calls found(path, error) for each regular file below `directory`, and, with the reason,
+// for each directory that cannot be read. It holds the names in the directories on the way to where
+// it is, nothing else. Symbolic links are not followed, except `directory` itself.
 void walk(const std::string& directory,
           const std::function<void(std::string path, std::error_code error)>& found);
 

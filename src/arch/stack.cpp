@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <mutex>
 #include <new>
+#include <vector>
 
 #include "base/sys.hpp"
 
@@ -16,6 +18,35 @@ constexpr int madv_guard_install = 102;  // Linux 6.13; newer than the headers o
 constexpr std::uint64_t canary = 0x736b65696e5f6f6bULL;
 constexpr std::int64_t mprotect_budget = 16'000;  // of the 65,530 mappings a process may have
 constexpr int colours = 16;
+
+#if defined(SKEIN_TSAN_FIBERS)
+// The race detector's fibers outlive the stacks they were made for: clang 19's runtime now and then
+// crashes in destroying one, and making one costs 150 KiB.
+class fiber_pool {
+ public:
+  void* take() noexcept {
+    const sys::unseen own;
+    std::lock_guard hold(lock_);
+    if (free_.empty()) return __tsan_create_fiber(0);
+    void* f = free_.back();
+    free_.pop_back();
+    return f;
+  }
+  void put(void* f) noexcept {
+    const sys::unseen own;
+    std::lock_guard hold(lock_);
+    free_.push_back(f);
+  }
+
+ private:
+  detail::spin_lock lock_;
+  std::vector<void*> free_;
+};
+fiber_pool& fibers() {
+  static fiber_pool* const p = new fiber_pool;
+  return *p;
+}
+#endif
 
 // The smallest class would be all guard, so its guard stands beside it.
 constexpr std::size_t slot_bytes(int cls) noexcept { return class_bytes(cls) + (cls == 0 ? guard_bytes : 0); }
@@ -49,7 +80,7 @@ stack_pool::~stack_pool() {
     while (r != nullptr) {
 #if defined(SKEIN_TSAN_FIBERS)
       for (std::size_t i = 0; i < r->used; ++i)
-        if (r->records[i].fiber != nullptr) __tsan_destroy_fiber(r->records[i].fiber);
+        if (r->records[i].fiber != nullptr) fibers().put(r->records[i].fiber);
 #endif
 #if defined(SKEIN_SEES_ASAN)
       if (r->used != 0) __asan_unpoison_memory_region(r->base, r->used * slot_bytes(cls));
@@ -97,6 +128,13 @@ bool stack_pool::grow(size_class& c, int cls) noexcept {
   }
   return false;
 }
+
+#if defined(SKEIN_TSAN_FIBERS)
+void* stack::own_fiber() noexcept {
+  if (fiber == nullptr) fiber = fibers().take();
+  return fiber;
+}
+#endif
 
 void stack_pool::make(stack& s, region& r, int cls) noexcept {
   const std::size_t i = r.used++;

@@ -34,7 +34,8 @@ struct stack {
   bool guarded;
   std::uint16_t colour;  // bytes below the end where the first frame begins
 #if defined(SKEIN_TSAN_FIBERS)
-  void* fiber;
+  void* fiber;  // made on first use
+  void* own_fiber() noexcept;
 #endif
 
   char* end() const noexcept;

@@ -94,6 +94,7 @@ class service {
       // due_ is written under the heap's lock by firings, which only this thread runs.
       while (timer_core* t = due_) {
         due_ = t->next_due;
+        arch::edge_acquire(&t->func);
         t->call(t->func);
         timer_release(t);
       }
@@ -177,6 +178,7 @@ void arm(timer_core* t, std::int64_t when) {
     w = sched::current();
     if (w->rt == nullptr) {
       service_in_use.store(true, std::memory_order_relaxed);
+      arch::edge_release(&t->func);  // its start comes before its firing
       service::get().add(t, when);
     } else if (sched::heap_for(w).add(t, when)) {
       sched::note_deadline(w->rt, when);

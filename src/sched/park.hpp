@@ -74,8 +74,7 @@ SKEIN_ALWAYS_INLINE void set_stack(goroutine* g, arch::stack* s) noexcept {
   g->ctx.size = static_cast<std::size_t>(s->top() - s->limit());
 #endif
 #if defined(SKEIN_TSAN_FIBERS)
-  if (s->fiber == nullptr) s->fiber = __tsan_create_fiber(0);
-  g->ctx.fiber = s->fiber;
+  g->ctx.fiber = s->own_fiber();
 #endif
 }
 SKEIN_ALWAYS_INLINE bool give_stack(proc* p, goroutine* g) noexcept {

@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <mutex>
 #include <stdexcept>
 
 #include <fcntl.h>
@@ -28,7 +30,25 @@ std::size_t entries(const char* directory) {
   return deeper + static_cast<std::size_t>(frame[0]);
 }
 
+std::mutex homes_lock;
+std::map<int, int> homes;  // by thread; a thread_local would be the worker's, not the goroutine's
+
 }  // namespace
+
+skein::options at_home(int which, int n) {
+  skein::options o = with_procs(n);
+  o.on_thread_start = [which] {
+    const std::lock_guard hold(homes_lock);
+    homes[thread_id()] = which;
+  };
+  return o;
+}
+
+int home_here() {
+  const std::lock_guard hold(homes_lock);
+  const auto at = homes.find(thread_id());
+  return at == homes.end() ? 0 : at->second;
+}
 
 std::size_t count_threads() { return entries("/proc/self/task"); }
 std::size_t count_fds() { return entries("/proc/self/fd"); }

@@ -22,6 +22,11 @@ inline skein::options with_procs(int n) {
   return o;
 }
 
+// at_home(which, n) are options for n processors whose workers know that they are at `which`, and
+// home_here() is where the calling worker is; 0 on other threads.
+skein::options at_home(int which, int n);
+int home_here();
+
 // Entries of /proc/self/task and /proc/self/fd, lines of /proc/self/maps.
 std::size_t count_threads();
 std::size_t count_fds();
