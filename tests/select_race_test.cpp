@@ -2,7 +2,10 @@
 #include <atomic>
 #include <chrono>
 #include <optional>
+#include <span>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "skein/chan.hpp"
 #include "skein/context.hpp"
@@ -116,6 +119,47 @@ TEST_P(select_race, a_stop_against_a_firing) {
       EXPECT_NE(stopped, fired);
     }
   });
+}
+
+// Waits without sleeping, so that both threads keep a core where there are two.
+void await(const std::atomic<int>& word, int value) {
+  for (int spins = 0; word != value; ++spins)
+    if (spins % 10'000 == 9'999) std::this_thread::yield();
+}
+
+// covers: L1 L2 R4
+TEST(select_race_threads, try_select_sees_all_its_cases_at_one_moment) {
+  // c1 is full; while the other thread looks, c2 is filled and then c1 drained, so one of both is
+  // ready at every moment. The many cases between them give the looker time to miss both.
+  const int count = static_cast<int>(everywhere::scaled(20'000));
+  const skein::chan<int> c1(1);
+  const skein::chan<int> c2(1);
+  std::atomic<int> round = 0;
+  std::atomic<int> looked = 0;
+  std::atomic<int> misses = 0;
+  std::thread looker([&] {
+    std::vector<skein::any_case> cases;
+    cases.emplace_back(recv(c1));
+    for (int i = 0; i < 100; ++i) cases.emplace_back(recv(skein::chan<int>()));
+    cases.emplace_back(recv(c2));
+    for (int i = 1; i <= count; ++i) {
+      await(round, i);
+      misses += skein::try_select(std::span(cases)) == -1;
+      looked = i;
+    }
+  });
+  for (int i = 1; i <= count; ++i) {
+    c1.send(1);
+    round = i;
+    for (int n = i % 1000; n > 0; --n) round.load();  // a little later each time
+    c2.send(1);
+    (void)c1.try_recv();
+    await(looked, i);
+    (void)c1.try_recv();
+    (void)c2.try_recv();
+  }
+  looker.join();
+  EXPECT_EQ(misses, 0);
 }
 
 // covers: C2 C3

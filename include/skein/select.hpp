@@ -17,6 +17,7 @@
 
 #include <array>
 #include <concepts>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <span>
@@ -107,13 +108,39 @@ template <class T, class V, class Then> class send_case : public case_base {
   std::optional<typename elem<T>::outgoing> out_;
 };
 
+// What taking a value back throws waits until every other case is settled, so that nothing is lost.
+class first_failure {
+ public:
+  template <class F> void guard(F f) noexcept {
+    try {
+      f();
+    } catch (...) {
+      if (!error_) error_ = std::current_exception();
+    }
+  }
+  void rethrow() {
+    if (error_) std::rethrow_exception(std::move(error_));
+  }
+
+ private:
+  std::exception_ptr error_;
+};
+
 template <std::size_t N, class... Cases> int run_select(const limit& l, Cases&... cases) {
-  std::array<select_case*, N> list{cases.prepare()...};
+  first_failure failed;
+  std::array<select_case*, N> list;
+  try {
+    list = {cases.prepare()...};
+  } catch (...) {
+    (failed.guard([&] { cases.dropped(); }), ...);
+    throw;
+  }
   const int chosen = select_cases(list.data(), N, l);
   int i = 0;
-  ((i++ == chosen ? void() : cases.dropped()), ...);
+  ((i++ == chosen ? void() : failed.guard([&] { cases.dropped(); })), ...);
   i = 0;
   ((i++ == chosen ? cases.fired() : void()), ...);
+  failed.rethrow();
   return chosen;
 }
 
@@ -203,11 +230,18 @@ namespace detail {
 inline int run_select(const limit& l, std::span<any_case> cases) {
   std::vector<select_case*> list;
   list.reserve(cases.size());
-  for (any_case& c : cases) list.push_back(c.prepare());
+  first_failure failed;
+  try {
+    for (any_case& c : cases) list.push_back(c.prepare());
+  } catch (...) {
+    for (any_case& c : cases) failed.guard([&] { c.dropped(); });
+    throw;
+  }
   const int chosen = select_cases(list.data(), list.size(), l);
   for (std::size_t i = 0; i < cases.size(); ++i)
-    if (static_cast<int>(i) != chosen) cases[i].dropped();
+    if (static_cast<int>(i) != chosen) failed.guard([&] { cases[i].dropped(); });
   if (chosen >= 0) cases[static_cast<std::size_t>(chosen)].fired();
+  failed.rethrow();
   return chosen;
 }
 }  // namespace detail

@@ -44,6 +44,7 @@ time_point deadline_after(std::chrono::duration<Rep, Period> d) noexcept {
   const duration wait = saturate(d);
   const time_point t = now();
   if (wait > duration::zero() && t.time_since_epoch() > duration::max() - wait) return time_point::max();
+  if (wait < duration::zero()) return time_point::min();  // over is over, however long ago
   return t + wait;
 }
 
@@ -52,7 +53,11 @@ time_point deadline_at(std::chrono::time_point<Clock, Dur> t) noexcept {
   if constexpr (std::is_same_v<Clock, std::chrono::steady_clock>) {
     return time_point(saturate(t.time_since_epoch()));
   } else {
-    return deadline_after(t - Clock::now());
+    const duration to = saturate(t.time_since_epoch());
+    const duration from = saturate(Clock::now().time_since_epoch());
+    if (from > duration::zero() && to < duration::min() + from) return time_point::min();
+    if (from < duration::zero() && to > duration::max() + from) return time_point::max();
+    return deadline_after(to - from);
   }
 }
 

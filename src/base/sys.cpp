@@ -51,6 +51,15 @@ int futex_wait(detail::atomic<std::uint32_t>& word, std::uint32_t expected, cons
                                            abs_monotonic, nullptr, FUTEX_BITSET_MATCH_ANY)));
 }
 
+void patient_wait(detail::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept {
+#if defined(SKEIN_TSAN) || defined(SKEIN_SEES_TSAN)
+  // The race detector runs signal handlers only inside calls that it intercepts.
+  if (word.load(std::memory_order_acquire) == expected) ::usleep(1000);
+#else
+  futex_wait(word, expected, nullptr);
+#endif
+}
+
 int futex_wake(detail::atomic<std::uint32_t>& word, int n) noexcept {
   return static_cast<int>(result(::syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, n, nullptr, nullptr, 0)));
 }

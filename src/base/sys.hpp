@@ -51,6 +51,8 @@ void unmap(void* p, std::size_t bytes) noexcept;
 int advise(void* p, std::size_t bytes, int advice) noexcept;
 int protect_none(void* p, std::size_t bytes) noexcept;
 int futex_wait(detail::atomic<std::uint32_t>& word, std::uint32_t expected, const timespec* abs_monotonic) noexcept;
+// patient_wait() waits while word == expected, for a thread that has to take signals meanwhile.
+void patient_wait(detail::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept;
 int futex_wake(detail::atomic<std::uint32_t>& word, int n) noexcept;
 int membarrier(int command) noexcept;
 int thread_create(pthread_t* t, const pthread_attr_t* a, void* (*f)(void*), void* arg) noexcept;

@@ -93,10 +93,10 @@ bool timers::remove(timer* t) noexcept {
   return found;
 }
 
-std::size_t timers::run(std::int64_t now, goroutine_list& ready) noexcept {
+std::size_t timers::run(std::int64_t now, goroutine_list& ready, std::size_t most) noexcept {
   std::size_t fired = 0;
   lock_.lock();
-  while (count_ > 0 && heap_[0].when <= now) {
+  while (count_ > 0 && heap_[0].when <= now && fired < most) {
     timer* t = heap_[0].t;
     take_out(0);
     ++fired;

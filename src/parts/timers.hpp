@@ -42,8 +42,8 @@ class timers {
   bool add(timer* t, std::int64_t when);
   // remove() returns true if t was still in the heap.
   bool remove(timer* t) noexcept;
-  // run() fires what is due and returns how many fired.
-  std::size_t run(std::int64_t now, goroutine_list& ready) noexcept;
+  // run() fires what is due, at most so many, and returns how many fired.
+  std::size_t run(std::int64_t now, goroutine_list& ready, std::size_t most = ~std::size_t{0}) noexcept;
 
   // next() is the earliest deadline, or never; the idle protocol orders it (src/sched/idle.cpp).
   std::int64_t next() const noexcept { return next_.load(std::memory_order_acquire); }

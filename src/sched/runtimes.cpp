@@ -399,7 +399,7 @@ void run_main(const options& o, main_call& m) {
   const main_frame_of f{&m, rt};
   go_bytes({}, &run_main_goroutine, &f, sizeof f, rt);
   sched::thread_waits(1);
-  while (rt->main_done.load(std::memory_order_acquire) == 0) sys::futex_wait(rt->main_done, 0, nullptr);
+  while (rt->main_done.load(std::memory_order_acquire) == 0) sys::patient_wait(rt->main_done, 0);
   arch::edge_acquire(&rt->main_done);
   sched::thread_waits(-1);
 }

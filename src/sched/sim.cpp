@@ -46,9 +46,9 @@ simulation::outcome simulation::run(std::uint64_t max_steps) {
       if (next == detail::never) return outcome::deadlock;
       clock_ = std::max(clock_, next);
     }
-    if (rt_->outside_timers.next() <= clock_) {
-      goroutine_list due;
-      rt_->outside_timers.run(clock_, due);
+    if (rt_->outside_timers.next() <= clock_ && (runnable_.empty() || random_.below(2) == 0)) {
+      goroutine_list due;  // one at a time: between two that are due at one moment others may run
+      rt_->outside_timers.run(clock_, due, 1);
       while (goroutine* g = due.pop()) ready(g);
       continue;
     }

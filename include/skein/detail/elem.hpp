@@ -107,8 +107,8 @@ template <class T> struct elem<T, true> {
   class outgoing {
    public:
     explicit outgoing(T& v) : from_(std::addressof(v)), box_(new T(std::move(v))) {}
-    outgoing(const outgoing&) = delete;
-    outgoing& operator=(const outgoing&) = delete;
+    outgoing(outgoing&& o) noexcept : from_(o.from_), box_(std::exchange(o.box_, nullptr)) {}
+    outgoing& operator=(outgoing&&) = delete;
     ~outgoing() { delete box_; }
     void* slot() noexcept { return &box_; }
     void sent() noexcept { box_ = nullptr; }
@@ -119,6 +119,7 @@ template <class T> struct elem<T, true> {
         from_->~T();
         ::new (static_cast<void*>(from_)) T(std::move(*box_));
       }
+      delete std::exchange(box_, nullptr);  // here, where a destructor may throw
     }
 
    private:
@@ -128,10 +129,17 @@ template <class T> struct elem<T, true> {
 
   class incoming {
    public:
+    incoming() noexcept = default;
+    incoming(incoming&& o) noexcept : box_(std::exchange(o.box_, nullptr)) {}
+    incoming& operator=(incoming&&) = delete;
+    ~incoming() { delete box_; }
     void* slot() noexcept { return &box_; }
     std::optional<T> take() {
-      std::unique_ptr<T> box(std::exchange(box_, nullptr));
-      return std::optional<T>(std::move(*box));
+      struct ender {
+        T* box;
+        ~ender() noexcept(false) { delete box; }
+      } end{std::exchange(box_, nullptr)};
+      return std::optional<T>(std::move(*end.box));
     }
 
    private:
