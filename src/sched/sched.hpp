@@ -78,7 +78,7 @@ void install_fault_handlers();
 void give_signal_stack(worker* w) noexcept;
 void drop_signal_stack(worker* w) noexcept;
 
-// Milliseconds the coarse clock of deadlines and the monitor count in.
+// Nanoseconds, monotonic; virtual in a simulation.
 std::int64_t clock_of(runtime_state* rt) noexcept;
 std::int64_t current_ns() noexcept;  // of the caller's runtime: virtual in a simulation
 
