@@ -221,16 +221,17 @@ TEST_P(go, an_armed_timer_is_no_goroutine) {
 // covers: G4 G1
 TEST(yield, lets_the_others_go_first_in_order) {
   skein::run([] {
-    std::vector<int> order;
+    everywhere::journal<int> turns;
     skein::wait_group wg;
     for (int i = 0; i < 3; ++i)
       wg.go([&, i] {
         for (int k = 0; k < 3; ++k) {
-          order.push_back(i);
+          turns.note(i);
           skein::yield();
         }
       });
     wg.wait();
+    const std::vector<int> order = turns.notes();
     ASSERT_EQ(order.size(), 9u);
     // Whoever went first, they take turns.
     for (std::size_t k = 3; k < 9; ++k) EXPECT_EQ(order[k], order[k - 3]);

@@ -214,13 +214,14 @@ TEST_P(select_kernel, a_descriptor_is_a_case) {
     int ends[2];
     ASSERT_EQ(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
     const skein::chan<int> c(1);
-    char byte = 'x';
+    const char sent = 'x';
+    char received = 0;
     for (int i = 0; i < 100; ++i) {
       c.send(i);
       EXPECT_EQ(skein::select(recv(c), recv(skein::readable(ends[0]))), 0);
-      auto writer = skein::spawn([&] { EXPECT_EQ(write(ends[1], &byte, 1), 1); });
+      auto writer = skein::spawn([&] { EXPECT_EQ(write(ends[1], &sent, 1), 1); });
       EXPECT_EQ(skein::select(recv(c), recv(skein::readable(ends[0]))), 1);
-      EXPECT_EQ(read(ends[0], &byte, 1), 1);
+      EXPECT_EQ(read(ends[0], &received, 1), 1);
       EXPECT_EQ(skein::select(recv(c), recv(skein::writable(ends[1]))), 1);
       writer.join();
     }

@@ -30,7 +30,7 @@ using skein::test::replay;
 
 // trace_of(seed) is the order in which goroutines take steps.
 std::vector<int> trace_of(std::uint64_t seed) {
-  std::vector<int> trace;
+  everywhere::journal<int> trace;
   replay(seed, [&] {
     skein::wait_group wg;
     skein::mutex m;
@@ -38,18 +38,18 @@ std::vector<int> trace_of(std::uint64_t seed) {
     for (int i = 0; i < 4; ++i)
       wg.go([&, i] {
         for (int k = 0; k < 3; ++k) {
-          trace.push_back(i);
+          trace.note(i);
           const std::lock_guard hold(m);
           c.send(i);
           skein::test::point();
-          trace.push_back(10 + c.recv().value());
+          trace.note(10 + c.recv().value());
         }
         skein::sleep_for(std::chrono::nanoseconds(i));
-        trace.push_back(100 + i);
+        trace.note(100 + i);
       });
     wg.wait();
   });
-  return trace;
+  return trace.notes();
 }
 
 // covers: D4
@@ -75,11 +75,11 @@ TEST(simulation, explores_every_seed_asked_for) {
 TEST(simulation, finds_a_race_that_needs_one_unlucky_switch) {
   try {
     explore([] {
-      int shared = 0;
+      std::atomic<int> shared = 0;
       skein::wait_group wg;
       for (int i = 0; i < 2; ++i)
         wg.go([&] {
-          const int seen = shared;
+          const int seen = shared.load();
           skein::test::point();
           shared = seen + 1;
         });

@@ -81,16 +81,16 @@ TEST(sleep, of_overflowing_length_does_not_end_at_once) {
 TEST(timers, go_off_in_order_of_their_times) {
   in_simulation([] {
     const elapsed t;
-    std::vector<int> order;
+    everywhere::journal<int> order;
     skein::wait_group wg;
     for (const int ms : {7, 3, 9, 1, 5, 8, 2, 6, 4})
       wg.go([&, ms] {
         const auto at = skein::after(std::chrono::milliseconds(ms)).recv();
         EXPECT_EQ(at.value() - t.start, std::chrono::milliseconds(ms));
-        order.push_back(ms);
+        order.note(ms);
       });
     wg.wait();
-    EXPECT_EQ(order, (std::vector<int>{1, 2, 3, 4, 5, 6, 7, 8, 9}));
+    EXPECT_EQ(order.notes(), (std::vector<int>{1, 2, 3, 4, 5, 6, 7, 8, 9}));
   });
 }
 

@@ -192,6 +192,7 @@ void acquire_proc(worker* w) noexcept {
   goroutine* g = w->g;
   enter(w);
   pack(w);
+  arch::edge_release(&w->rt->live_threads);  // as in switch_away()
   arch::switch_context(&g->ctx, &w->loop, g);
   base::fatal("a goroutine was resumed after its runtime ended");
 }
@@ -296,13 +297,11 @@ extern "C" [[gnu::used]] void skein_goroutine_main(void* before, arch::stack* s)
     worker* w = current();
     leave(w);
     goroutine* g = w->g;
+    arch::edge_acquire(&w->loop);
     arch::edge_acquire(g);
     call_closure(g);
     w = current();
-#if defined(SKEIN_TSAN)
-    // The end of each goroutine comes before the end of a run() that waits for all.
-    if (w->rt->opt.on_exit == on_exit::wait_all) arch::edge_release(&w->rt->main_done);
-#endif
+    arch::edge_release(&w->rt->live_threads);  // as in switch_away()
     end(w, w->g, s);
   }
 }

@@ -168,6 +168,7 @@ runtime_state* create_runtime(const options& o) {
     rt->idle_proc_list = p;
   }
   rt->idle_procs.store(static_cast<std::uint32_t>(procs), std::memory_order_relaxed);
+  arch::edge_release(&rt->opt);  // pairs with worker_thread(), which calls the hooks
   start_monitor(rt.get());
   // The first worker now, so that a system without threads says so here.
   proc* first = take_idle_proc(rt.get());
@@ -282,6 +283,7 @@ bool claimed(goroutine* g) noexcept {
 // have claimed a waiter, under its object's lock, and are on their way to ready_slow(). Such a
 // goroutine is waited for, if memory is to be freed; the others are claimed here, so nobody begins.
 void drop_goroutines(runtime_state* rt, bool to_free) noexcept {
+  arch::edge_acquire(&rt->live_threads);  // what goroutines did comes before the end of their runtime
   note_arrived(rt);
   rt->slab.for_each([&](goroutine& g, std::size_t) {
     if (g.waiting == nullptr || g.state.load(std::memory_order_relaxed) == status::free) return;

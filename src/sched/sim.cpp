@@ -5,6 +5,7 @@
 #include <exception>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "base/check.hpp"
@@ -108,6 +109,11 @@ void replay(std::uint64_t seed, const std::function<void()>& body, std::uint64_t
   using namespace sched;
   if (current()->rt != nullptr) throw misuse("skein: a simulation inside a goroutine");
   check_fork();
+#if defined(SKEIN_TSAN_FIBERS)
+  // While a process has but one thread the standard library counts references without atomics, which
+  // the race detector would take for a race between goroutines.
+  [[maybe_unused]] static const bool threaded = (std::thread([] {}).join(), true);
+#endif
   install_fault_handlers();
   std::unique_ptr<detail::runtime_state, void (*)(detail::runtime_state*)> rt(new detail::runtime_state(options{}), &free_runtime);
   rt->procs.store(1, std::memory_order_relaxed);

@@ -37,7 +37,14 @@ int start_thread(pthread_t* t, void* (*f)(void*), void* arg) noexcept {
   // Blocked before the thread exists, so it never runs a handler that is not its own.
   sigset_t before;
   block_signals(&before);
+#if defined(SKEIN_TSAN)
+  // Which goroutine had the thread made is no order that a program may rely on.
+  AnnotateIgnoreSyncBegin(__FILE__, __LINE__);
+#endif
   const int r = sys::thread_create(t, &attr, f, arg);
+#if defined(SKEIN_TSAN)
+  AnnotateIgnoreSyncEnd(__FILE__, __LINE__);
+#endif
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   pthread_attr_destroy(&attr);
   return r;
@@ -69,9 +76,13 @@ void* worker_thread(void* arg) {
   describe_loop(w);
   give_signal_stack(w);
   arch::skein_current_worker = w;
+  arch::edge_acquire(&rt->opt);  // pairs with create_runtime()
   if (rt->opt.on_thread_start) rt->opt.on_thread_start();
+  arch::edge_release(&w->loop);  // pairs with every goroutine that begins or goes on here
   run_worker_loop(w);
+  arch::edge_acquire(&rt->live_threads);  // what goroutines did here, to what is thread_local, say
   if (rt->opt.on_thread_stop) rt->opt.on_thread_stop();
+  arch::edge_release(&rt->live_threads);  // pairs with the end of the runtime
   arch::skein_current_worker = &arch::no_worker;
   drop_signal_stack(w);
   note_thread_end(rt);

@@ -15,8 +15,10 @@
 #include <concepts>
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -100,6 +102,23 @@ class dice {
 
  private:
   std::uint64_t state_;
+};
+
+// journal: what goroutines note, in order, when only the schedule orders them. Never parks.
+template <class T> class journal {
+ public:
+  void note(T what) {
+    const std::lock_guard hold(lock_);
+    notes_.push_back(std::move(what));
+  }
+  std::vector<T> notes() const {
+    const std::lock_guard hold(lock_);
+    return notes_;
+  }
+
+ private:
+  mutable std::mutex lock_;
+  std::vector<T> notes_;
 };
 
 // fresh_seed() is SKEIN_TEST_SEED, or a new one; it is printed, so that a failure can be had again.

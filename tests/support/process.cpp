@@ -24,6 +24,7 @@ std::size_t entries(const char* directory) {
 [[gnu::noinline]] std::size_t dig_from(const char* start, std::size_t bytes) {
   volatile char frame[512];
   frame[0] = 1;
+  asm volatile("" : : "r"(frame) : "memory");  // all of it, however little is used
   const auto* here = static_cast<const char*>(__builtin_frame_address(0));
   if (static_cast<std::size_t>(start - here) >= bytes) return 1;
   const std::size_t deeper = dig_from(start, bytes);
