@@ -79,6 +79,9 @@ TEST(procs, nonsense_in_the_options_is_an_error) {
   o = with_procs(4);
   o.max_threads = 2;
   EXPECT_THROW(procs_of_a_run(o), std::invalid_argument);
+  o = with_procs(4);
+  o.max_hogs = -2;
+  EXPECT_THROW(procs_of_a_run(o), std::invalid_argument);
 }
 
 // covers: R7

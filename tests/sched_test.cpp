@@ -65,6 +65,21 @@ TEST_P(sched, those_who_yield_for_ever_keep_nobody_waiting) {
   }, 50);
 }
 
+// covers: S1 S3
+TEST_P(sched, those_who_give_way_when_asked_keep_nobody_waiting) {
+  run([] {
+    std::atomic<bool> stop{false};
+    skein::wait_group spinning;
+    for (int i = 0; i < 3; ++i)
+      spinning.go([&] {
+        while (!stop) skein::checkpoint();
+      });
+    for (int i = 0; i < 5; ++i) skein::yield();  // stands in this processor's own queue
+    stop = true;
+    spinning.wait();
+  });
+}
+
 struct sched_threads : everywhere::on_procs {};
 SKEIN_ON_PROCS(sched_threads);
 

@@ -33,6 +33,9 @@ struct options {
   skein::on_exit on_exit = skein::on_exit::stop;
   duration stop_grace = std::chrono::milliseconds(100);  // for user code that does not come back
   int max_threads = 10'000;                             // reaching it ends the process
+  // Goroutines that compute on without a processor after theirs was given to those who waited for it;
+  // beyond that many a goroutine keeps its processor. -1: 4 for each processor, at least 8.
+  int max_hogs = -1;
   bool save_fp = false;            // floating-point control words travel with the goroutine
   bool pin = false;                // pin worker n to the n-th allowed CPU
   std::function<void()> on_thread_start{};  // on each worker thread, before it runs goroutines

@@ -26,8 +26,6 @@ const char* name(status s) noexcept {
     case status::once: return "once";
     case status::join: return "join";
     case status::fd: return "IO wait";
-    case status::run: return "runtime run";
-    case status::semaphore: return "semaphore";
   }
   return "?";
 }

@@ -329,6 +329,19 @@ bool sleep_for_proc(worker* w) noexcept {
   }
 }
 
+void poll_now(runtime_state* rt, goroutine_list& list) noexcept {
+  if (rt->io.waiters() == 0 || !rt->idle_lock.try_lock()) return;
+  const bool mine = rt->polling == poll_phase::nobody;
+  if (mine) rt->polling = poll_phase::interrupted;
+  rt->idle_lock.unlock();
+  if (!mine) return;
+  rt->io.wait(0, list);
+  rt->last_poll.fetch_add(1, std::memory_order_relaxed);
+  rt->idle_lock.lock();
+  rt->polling = poll_phase::nobody;
+  rt->idle_lock.unlock();
+}
+
 void ensure_poller(runtime_state* rt) noexcept {
   rt->idle_lock.lock();
   const bool wanted = rt->polling == poll_phase::nobody && !rt->stopping.load(std::memory_order_relaxed) &&

@@ -58,6 +58,7 @@ bool take_away(runtime_state* rt, proc* p) noexcept {
 }
 
 std::uint32_t most_hogs(runtime_state* rt) noexcept {
+  if (rt->opt.max_hogs >= 0) return static_cast<std::uint32_t>(rt->opt.max_hogs);
   return static_cast<std::uint32_t>(std::max(8, 4 * rt->procs.load(std::memory_order_relaxed)));
 }
 
@@ -95,16 +96,9 @@ void poll_if_neglected(runtime_state* rt, std::uint32_t& seen) noexcept {
     seen = polls;
     return;
   }
-  rt->idle_lock.lock();
-  const bool mine = rt->polling == poll_phase::nobody;
-  if (mine) rt->polling = poll_phase::interrupted;
-  rt->idle_lock.unlock();
-  if (!mine) return;
   goroutine_list list;
-  rt->io.wait(0, list);
-  rt->idle_lock.lock();
-  rt->polling = poll_phase::nobody;
-  rt->idle_lock.unlock();
+  poll_now(rt, list);
+  seen = rt->last_poll.load(std::memory_order_relaxed);
   if (list.head == nullptr) return;
   rt->inject.push(list);
   maybe_wake(rt);

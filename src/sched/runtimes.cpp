@@ -154,6 +154,7 @@ runtime_state* create_runtime(const options& o) {
   refuse_shadow_stack();
   const int procs = choose_procs(o);
   if (o.max_threads < procs + 1) throw std::invalid_argument("skein: options.max_threads must be greater than procs");
+  if (o.max_hogs < -1) throw std::invalid_argument("skein: options.max_hogs must be a number of goroutines, or -1");
   probe_fences();
   install_fault_handlers();
   std::unique_ptr<runtime_state, void (*)(runtime_state*)> rt(new runtime_state(o), &free_runtime);

@@ -24,6 +24,9 @@ idle_result go_idle(worker* w, proc* p, bool declines) noexcept;
 // or the runtime ends; false at the end.
 bool sleep_for_proc(worker* w) noexcept;
 proc* take_idle_proc(runtime_state* rt) noexcept;  // null if there is none
+// poll_now() takes what is ready in the poller, unless somebody else is in it: a sleeper there sees
+// the events itself.
+void poll_now(runtime_state* rt, goroutine_list& list) noexcept;
 // ensure_poller() sees to it that somebody sleeps in the poller if there is anything to poll for and
 // anybody free to.
 void ensure_poller(runtime_state* rt) noexcept;

@@ -95,6 +95,7 @@ struct alignas(64) proc {
   atomic<bool> retired{false};         // procs(n) made it superfluous
   bool out = false;                    // under idle_lock: retired and held by nobody
 
+  std::uint64_t injected_at = ~std::uint64_t{0} - 1;  // switches when find() last took one from the global queue
   // The monitor's memory of its last visit.
   std::uint64_t seen_switches = 0;
   std::int64_t seen_since = 0;

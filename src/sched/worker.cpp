@@ -1,7 +1,8 @@
 // The scheduler loop of a worker: find a goroutine, run it, again.
 //
 // Order of looking: what a parking goroutine picked; timers that are due; one goroutine from the
-// global queue at every look, so that it is not starved by local ones; the own queue; the LIFO slot
+// global queue at every look, so that it is not starved by local ones, but never two in a row, so
+// that those who give way to all for ever do not starve the local ones; the own queue; the LIFO slot
 // (behind the queue, so that two goroutines that wake each other for ever do not keep the others
 // waiting); the global queue in bulk; the poller; other processors' queues.
 #include "sched/sched.hpp"
@@ -33,18 +34,8 @@ bool run_timers(proc* p, detail::timers& of, std::int64_t now) noexcept {
 }
 
 bool try_poll(runtime_state* rt, proc* p) noexcept {
-  if (rt->io.waiters() == 0 || !rt->idle_lock.try_lock()) return false;
-  const bool mine = rt->polling == poll_phase::nobody;
-  // A sleeper in the poller sees the events itself.
-  if (mine) rt->polling = poll_phase::interrupted;
-  rt->idle_lock.unlock();
-  if (!mine) return false;
   goroutine_list list;
-  rt->io.wait(0, list);
-  rt->last_poll.fetch_add(1, std::memory_order_relaxed);
-  rt->idle_lock.lock();
-  rt->polling = poll_phase::nobody;
-  rt->idle_lock.unlock();
+  poll_now(rt, list);
   if (list.head == nullptr) return false;
   make_ready(p, list);
   return true;
@@ -168,8 +159,12 @@ goroutine* find(worker* w, proc* p) noexcept {
       if (due(rt->outside_timers, now)) run_timers(p, rt->outside_timers, now);
     }
     if (++p->looks % polls_at_looks == 0) try_poll(rt, p);
-    if (rt->inject.size() != 0)
-      if (goroutine* g = take_injected(p, 1)) return g;
+    const std::uint64_t ran = p->switches.load(std::memory_order_relaxed);
+    if (rt->inject.size() != 0 && ran != p->injected_at + 1)
+      if (goroutine* g = take_injected(p, 1)) {
+        p->injected_at = ran;
+        return g;
+      }
     if (p->batch.left() != 0) return p->batch.pop();
     if (goroutine* g = p->queue.pop()) return g;
     if (goroutine* g = p->lifo.load(std::memory_order_relaxed)) {
