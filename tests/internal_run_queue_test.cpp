@@ -2,10 +2,13 @@
 #include "parts/run_queue.hpp"
 
 #include <atomic>
+#include <cerrno>
+#include <iterator>
 #include <memory>
 #include <thread>
 #include <vector>
 
+#include "base/sys.hpp"
 #include "support/everywhere.hpp"
 
 namespace {
@@ -53,11 +56,9 @@ TEST(run_queue, is_bounded_and_sheds_its_older_half) {
   run_queue q;
   for (std::size_t i = 0; i < run_queue::slots; ++i) ASSERT_TRUE(q.push(gs[i]));
   EXPECT_FALSE(q.push(gs[run_queue::slots]));
-  goroutine_list half;
-  q.shed(half);
-  ASSERT_EQ(half.size, run_queue::slots / 2);
-  for (std::size_t i = 0; i < run_queue::slots / 2; ++i) ASSERT_EQ(half.pop(), gs[i]);
-  EXPECT_EQ(half.pop(), nullptr);
+  goroutine* half[run_queue::slots / 2];
+  ASSERT_EQ(q.shed(half), std::size(half));
+  for (std::size_t i = 0; i < std::size(half); ++i) ASSERT_EQ(half[i], gs[i]);
   EXPECT_TRUE(q.push(gs[run_queue::slots]));
   for (std::size_t i = run_queue::slots / 2; i <= run_queue::slots; ++i) ASSERT_EQ(q.pop(), gs[i]);
   EXPECT_EQ(q.pop(), nullptr);
@@ -108,22 +109,31 @@ TEST(run_queue, takes_a_batch_in_order) {
   EXPECT_EQ(b.left(), 0u);
 }
 
-TEST(inject_queue, is_first_in_first_out_in_lists_of_any_length) {
-  const crowd gs(1000);
+int no_memory(skein::sys::call c) noexcept { return c == skein::sys::call::allocate ? ENOMEM : 0; }
+
+// One by one, in lists and in arrays, while memory for the queue comes and goes.
+TEST(inject_queue, is_first_in_first_out_whether_there_is_memory_or_not) {
+  constexpr std::size_t all = 5000;
+  const crowd gs(all);
   inject_queue q;
   everywhere::dice d(2);
   std::size_t in = 0;
   std::size_t out = 0;
-  while (out < 1000) {
+  while (out < all) {
+    skein::sys::set_fault_hook(d.one_in(2) ? &no_memory : nullptr);
     goroutine_list l;
-    for (std::uint64_t n = d.below(10); n > 0 && in < 1000; --n) l.push(gs[in++]);
+    for (std::uint64_t n = d.below(200); n > 0 && in < all; --n) l.push(gs[in++]);
     q.push(l);
     ASSERT_EQ(l.head, nullptr);
+    if (in < all) q.push(gs[in++]);
     ASSERT_EQ(q.size(), in - out);
-    goroutine_list some = q.pop(d.below(12));
-    while (goroutine* g = some.pop()) ASSERT_EQ(g, gs[out++]);
+    goroutine* some[200];
+    const std::size_t n = q.pop(some, d.below(200));
+    for (std::size_t i = 0; i < n; ++i) ASSERT_EQ(some[i], gs[out++]);
   }
-  EXPECT_EQ(q.pop(5).head, nullptr);
+  skein::sys::set_fault_hook(nullptr);
+  goroutine* none;
+  EXPECT_EQ(q.pop(&none, 1), 0u);
 }
 
 // The owner pushes, pops one by one and in batches, and sheds; three thieves steal. Each goroutine
@@ -163,9 +173,9 @@ TEST(run_queue, loses_and_doubles_nothing_under_thieves) {
   for (std::size_t in = 0; in < n;) {
     for (std::uint64_t burst = 1 + d.below(300); burst > 0 && in < n; --burst) {
       while (!q.push(gs[in])) {
-        goroutine_list half;
-        q.shed(half);
-        while (const goroutine* g = half.pop()) mine(g);
+        goroutine* half[run_queue::slots / 2];
+        const std::size_t shed = q.shed(half);
+        for (std::size_t i = 0; i < shed; ++i) mine(half[i]);
       }
       ++in;
     }
@@ -206,8 +216,9 @@ TEST(run_queue, survives_thieves_that_rob_each_other) {
       while (done.load(std::memory_order_relaxed) < n) {
         goroutine* g = mine.pop();
         if (g == nullptr && d.one_in(2)) {
-          goroutine_list some = rest.pop(1 + d.below(run_queue::slots / 2));
-          while (goroutine* each = some.pop()) ASSERT_TRUE(mine.push(each));
+          goroutine* some[run_queue::slots / 2];
+          const std::size_t got = rest.pop(some, 1 + d.below(std::size(some)));
+          for (std::size_t k = 0; k < got; ++k) ASSERT_TRUE(mine.push(some[k]));
           continue;
         }
         if (g == nullptr) g = mine.steal_from(queues[(me + 1 + d.below(3)) % 4]);

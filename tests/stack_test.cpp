@@ -194,10 +194,11 @@ TEST(a_million_goroutines, that_have_not_started_have_no_stack) {
     r.go([&] { gate.take(); });  // keeps the only processor
     static std::atomic<std::uint64_t> sum;
     const std::size_t before = resident_bytes();
+    constexpr std::size_t closure = 3 * sizeof(std::uint64_t);
     for (std::uint64_t i = 0; i < n; ++i) r.go([a = i, b = i, c = i] { sum += a + b + c; });
     const double each = static_cast<double>(resident_bytes() - before) / static_cast<double>(n);
     require(sum == 0, "some have started");
-    require(each <= 130 + (1 << 20) / static_cast<double>(n), figures("unstarted", each));
+    require(each <= 128 + closure, figures("unstarted", each));
     gate.put();
   });
   EXPECT_EQ(end.status, 0) << end.text;

@@ -1,6 +1,7 @@
 #include "parts/goroutine.hpp"
 
 #include <new>
+#include <utility>
 
 #include "base/sys.hpp"
 
@@ -31,6 +32,8 @@ const char* name(status s) noexcept {
 }
 
 goroutine_slab::~goroutine_slab() {
+  free_blocks(free_);
+  free_blocks(empty_);
   while (blocks_ != nullptr) {
     block* b = blocks_;
     blocks_ = b->next;
@@ -62,31 +65,57 @@ bool goroutine_slab::grow() noexcept {
   return true;
 }
 
-goroutine* goroutine_slab::take(int& n) noexcept {
-  goroutine* list = nullptr;
+int goroutine_slab::take(goroutine** out, int n) noexcept {
   int taken = 0;
   lock_.lock();
   for (; taken < n; ++taken) {
-    goroutine* g = free_;
-    if (g != nullptr) {
-      free_ = g->next;
+    if (goroutine* g = loose_) {
+      loose_ = g->next;
+      out[taken] = g;
+    } else if (goroutine_block* b = free_) {
+      out[taken] = b->slot[--b->end];
+      if (b->end == 0) {
+        free_ = b->next;
+        b->next = empty_;
+        empty_ = b;
+      }
     } else {
       if (chunk_used_ == per_chunk && !grow()) break;
-      g = chunks_.load(std::memory_order_relaxed)->slots() + chunk_used_++;
+      out[taken] = chunks_.load(std::memory_order_relaxed)->slots() + chunk_used_++;
     }
-    g->next = list;
-    list = g;
   }
   lock_.unlock();
-  n = taken;
-  return list;
+  return taken;
 }
 
-void goroutine_slab::put(goroutine* first, goroutine* last) noexcept {
+void goroutine_slab::put(goroutine* const* in, int n) noexcept {
   lock_.lock();
-  last->next = free_;
-  free_ = first;
+  for (int i = 0; i < n; ++i) {
+    if (free_ == nullptr || free_->end == goroutine_block::slots) {
+      goroutine_block* b = empty_ != nullptr ? std::exchange(empty_, empty_->next) : new_block();
+      if (b == nullptr) {
+        in[i]->next = loose_;
+        loose_ = in[i];
+        continue;
+      }
+      b->next = free_;
+      free_ = b;
+    }
+    free_->slot[free_->end++] = in[i];
+  }
   lock_.unlock();
+}
+
+goroutine_block* new_block() noexcept {
+  try {
+    return new (sys::allocate(sizeof(goroutine_block), alignof(goroutine_block))) goroutine_block;
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+void free_blocks(goroutine_block* b) noexcept {
+  while (b != nullptr) sys::deallocate(std::exchange(b, b->next), sizeof(goroutine_block), alignof(goroutine_block));
 }
 
 }  // namespace skein::inline SKEIN_ABI::detail

@@ -71,6 +71,19 @@ struct alignas(64) goroutine {
 static_assert(sizeof(goroutine) == 128);
 #endif
 
+// goroutine_block: where queues and caches that may become long keep goroutines. By address, so that
+// the next one is found without a cache miss for each.
+struct goroutine_block {
+  static constexpr std::uint32_t slots = 126;
+  goroutine_block* next = nullptr;
+  std::uint32_t begin = 0;  // [begin, end) is in use
+  std::uint32_t end = 0;
+  goroutine* slot[slots];
+};
+static_assert(sizeof(goroutine_block) == 1024);
+goroutine_block* new_block() noexcept;  // null when memory is out
+void free_blocks(goroutine_block* list) noexcept;
+
 // goroutine_slab: the goroutines of one runtime, in chunks whose first slot is a header; the header
 // of any goroutine is found by its address.
 class goroutine_slab {
@@ -83,10 +96,10 @@ class goroutine_slab {
   goroutine_slab(const goroutine_slab&) = delete;
   goroutine_slab& operator=(const goroutine_slab&) = delete;
 
-  // take() gives n goroutines linked by next; when memory is out fewer, down to none (null), and n
-  // says how many. put() takes a list back. Thread-safe.
-  goroutine* take(int& n) noexcept;
-  void put(goroutine* first, goroutine* last) noexcept;
+  // take() fills out with n goroutines, or with fewer when memory is out, and returns how many; put()
+  // takes n back. Thread-safe.
+  int take(goroutine** out, int n) noexcept;
+  void put(goroutine* const* in, int n) noexcept;
 
   // for_each() visits every goroutine that was ever used. New ones may be missed.
   template <class F> void for_each(F f) {
@@ -115,7 +128,9 @@ class goroutine_slab {
 
   runtime_state* owner_;
   spin_lock lock_;
-  goroutine* free_ = nullptr;
+  goroutine_block* free_ = nullptr;   // those put back last come first
+  goroutine_block* empty_ = nullptr;  // blocks to use again
+  goroutine* loose_ = nullptr;        // put back when there was no memory for a block; linked by next
   atomic<chunk*> chunks_{nullptr};
   std::size_t made_ = 0;
   std::size_t chunk_used_ = per_chunk;

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "parts/goroutine.hpp"
 
@@ -82,16 +83,13 @@ class run_queue {
     }
   }
 
-  // shed() moves the older half to a list; owner only, on a full ring.
-  void shed(goroutine_list& out) noexcept {
+  // shed() moves the older half to out, which has room for slots / 2, and returns how many that were;
+  // owner only, on a full ring. None when a thief got in between: there is room now.
+  std::size_t shed(goroutine** out) noexcept {
     std::uint64_t h = head_.load(std::memory_order_acquire);
     const std::uint64_t n = (tail_.load(std::memory_order_relaxed) - h) / 2;
-    if (n == 0) return;
-    goroutine* taken[slots / 2];
-    for (std::uint64_t i = 0; i < n; ++i) taken[i] = slot_[(h + i) % slots].load(std::memory_order_relaxed);
-    // A thief got in between: there is room now, and the caller tries to push again.
-    if (!head_.compare_exchange_strong(h, h + n, std::memory_order_acq_rel, std::memory_order_acquire)) return;
-    for (std::uint64_t i = 0; i < n; ++i) out.push(taken[i]);
+    for (std::uint64_t i = 0; i < n; ++i) out[i] = slot_[(h + i) % slots].load(std::memory_order_relaxed);
+    return head_.compare_exchange_strong(h, h + n, std::memory_order_acq_rel, std::memory_order_acquire) ? n : 0;
   }
 
   // steal_from() moves half of the victim's goroutines here and returns one of them; owner only,
@@ -145,6 +143,7 @@ class run_batch {
   // fill() takes up to n from the queue; only when empty.
   void fill(run_queue& q, std::uint32_t n) noexcept {
     count_ = q.pop(slot_, n);
+    for (std::uint32_t i = 1; i < count_; ++i) __builtin_prefetch(slot_[i], 1);
     left_.store(count_, std::memory_order_relaxed);
   }
 
@@ -155,38 +154,84 @@ class run_batch {
 };
 
 // inject_queue: the global queue, for goroutines that come from outside a processor or do not fit.
+// First in, first out: the blocks, then `late_`, which takes what comes while there is no memory for a
+// block, and whatever comes behind that.
 class inject_queue {
  public:
-  void push(goroutine* g) noexcept {
-    goroutine_list l;
-    l.push(g);
-    push(l);
+  inject_queue() noexcept = default;
+  ~inject_queue() {
+    free_blocks(first_);
+    free_blocks(empty_);
+  }
+  inject_queue(const inject_queue&) = delete;
+  inject_queue& operator=(const inject_queue&) = delete;
+
+  void push(goroutine* g) noexcept { push(&g, 1); }
+  void push(goroutine* const* in, std::size_t n) noexcept {
+    lock_.lock();
+    for (std::size_t i = 0; i < n; ++i) append(in[i]);
+    set_size(size() + n);
+    lock_.unlock();
   }
   void push(goroutine_list& l) noexcept {
     lock_.lock();
-    list_.append(l);
-    size_.store(list_.size, std::memory_order_relaxed);
+    set_size(size() + l.size);
+    while (goroutine* g = l.pop()) append(g);
     lock_.unlock();
   }
-  // pop() takes up to n, oldest first.
-  goroutine_list pop(std::size_t n) noexcept {
-    goroutine_list out;
+  // pop() takes up to n, oldest first, and returns how many.
+  std::size_t pop(goroutine** out, std::size_t n) noexcept {
+    std::size_t k = 0;
     lock_.lock();
-    while (out.size < n) {
-      goroutine* g = list_.pop();
+    while (k < n) {
+      goroutine* g = take_oldest();
       if (g == nullptr) break;
-      out.push(g);
+      out[k++] = g;
     }
-    size_.store(list_.size, std::memory_order_relaxed);
+    set_size(size() - k);
     lock_.unlock();
-    return out;
+    return k;
   }
   // size() is a hint; the idle protocol orders it (src/sched/idle.cpp).
   std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
 
  private:
+  void set_size(std::size_t n) noexcept { size_.store(n, std::memory_order_relaxed); }
+  void append(goroutine* g) noexcept {
+    if (late_.head != nullptr) {
+      late_.push(g);
+      return;
+    }
+    if (first_ == nullptr || last_->end == goroutine_block::slots) {
+      goroutine_block* b = empty_ != nullptr ? std::exchange(empty_, empty_->next) : new_block();
+      if (b == nullptr) {
+        late_.push(g);
+        return;
+      }
+      b->begin = b->end = 0;
+      b->next = nullptr;
+      (first_ == nullptr ? first_ : last_->next) = b;
+      last_ = b;
+    }
+    last_->slot[last_->end++] = g;
+  }
+  goroutine* take_oldest() noexcept {
+    goroutine_block* b = first_;
+    if (b == nullptr) return late_.pop();
+    goroutine* g = b->slot[b->begin++];
+    if (b->begin == b->end) {
+      first_ = b->next;
+      b->next = empty_;
+      empty_ = b;
+    }
+    return g;
+  }
+
   spin_lock lock_;
-  goroutine_list list_;
+  goroutine_block* first_ = nullptr;
+  goroutine_block* last_ = nullptr;   // of those behind first_
+  goroutine_block* empty_ = nullptr;  // to use again
+  goroutine_list late_;
   atomic<std::size_t> size_{0};
 };
 

@@ -95,10 +95,6 @@ bool nobody_runs(const runtime_state* rt) noexcept {
   return rt->idle_procs.load(std::memory_order_relaxed) >= static_cast<std::uint32_t>(rt->procs.load(std::memory_order_relaxed));
 }
 
-bool has_local_work(proc* p) noexcept {
-  return p->lifo.load(std::memory_order_relaxed) != nullptr || p->batch.left() != 0 || !p->queue.empty();
-}
-
 // Sleeps in the poller until a deadline, an event or an interruption; fills `list` with what became
 // ready.
 void poll_sleep(runtime_state* rt, goroutine_list& list) noexcept {

@@ -80,8 +80,7 @@ void visit(runtime_state* rt, proc* p, std::int64_t now) noexcept {
     return;
   }
   const std::int64_t still = now - p->seen_since;
-  const bool waits_here = p->lifo.load(std::memory_order_relaxed) != nullptr || p->batch.left() != 0 ||
-                          !p->queue.empty() || p->timers.next() <= now;
+  const bool waits_here = has_local_work(p) || p->timers.next() <= now;
   const bool others_idle = rt->idle_procs.load(std::memory_order_relaxed) != 0;
   if (still >= slice_ns) ask(p, attention::slice);
   const bool wanted = waits_here || (!others_idle && rt->inject.size() != 0);

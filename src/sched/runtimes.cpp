@@ -245,8 +245,7 @@ namespace {
 // Whoever claimed a waiter makes its goroutine ready soon; collect() notes those who have arrived.
 void note_arrived(runtime_state* rt) noexcept {
   const auto note = [](goroutine* g) { g->state.store(status::runnable, std::memory_order_relaxed); };
-  goroutine_list injected = rt->inject.pop(~std::size_t{0});
-  while (goroutine* g = injected.pop()) note(g);
+  for (goroutine* g; rt->inject.pop(&g, 1) == 1;) note(g);
   const int n = rt->made_procs.load(std::memory_order_acquire);
   for (int i = 0; i < n; ++i) {
     proc* p = rt->all_procs[i].load(std::memory_order_acquire);

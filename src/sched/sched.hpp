@@ -32,6 +32,9 @@ void poll_now(runtime_state* rt, goroutine_list& list) noexcept;
 void ensure_poller(runtime_state* rt) noexcept;
 // release_proc() finds another worker for p, or lets it be idle. Any thread.
 void release_proc(proc* p) noexcept;
+inline bool has_local_work(const proc* p) noexcept {
+  return p->lifo.load(std::memory_order_relaxed) != nullptr || p->batch.left() != 0 || !p->queue.empty();
+}
 bool work_anywhere(runtime_state* rt) noexcept;
 std::int64_t next_deadline(runtime_state* rt) noexcept;
 void stop_spinning(worker* w) noexcept;

@@ -76,8 +76,7 @@ struct alignas(64) proc {
   detail::run_batch batch;             // comes before the queue
   std::uint32_t batch_size = 1;        // how many to take next time
   std::uint64_t batch_since = 0;       // time stamp counter at the last refill
-  std::uint32_t free_count = 0;
-  goroutine* free = nullptr;     // goroutines to reuse, linked by next
+  int free_count = 0;            // of `free`
   arch::stack* stacks = nullptr; // stacks of the default class to reuse, last used first
   std::uint32_t stack_count = 0;
   int stack_class;               // which class `stacks` holds
@@ -86,6 +85,8 @@ struct alignas(64) proc {
   // Counters, read by others at any time. switches tells the monitor whether the processor moves.
   atomic<std::uint64_t> started{0}, ended{0}, parks{0}, steals{0}, switches{0};
 
+  static constexpr int most_free = 512;
+  goroutine* free[most_free];  // goroutines to reuse, last used last
   detail::run_queue queue;
   detail::timers timers;
   base::rng random;

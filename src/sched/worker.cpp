@@ -123,10 +123,12 @@ bool was_trifle(worker* w, proc* p) noexcept {
 }
 
 goroutine* take_injected(proc* p, std::size_t n) noexcept {
-  goroutine_list list = p->rt->inject.pop(n);
-  goroutine* first = list.pop();
-  if (list.head != nullptr) make_ready(p, list);
-  return first;
+  goroutine* some[detail::run_queue::slots / 2];
+  n = p->rt->inject.pop(some, std::min(n, std::size(some)));
+  if (n == 0) return nullptr;
+  for (std::size_t i = 1; i < n; ++i) push_local(p, some[i]);
+  if (n > 1) maybe_wake(p->rt);
+  return some[0];
 }
 
 proc* held_proc(worker* w) noexcept {
@@ -160,7 +162,7 @@ goroutine* find(worker* w, proc* p) noexcept {
     }
     if (++p->looks % polls_at_looks == 0) try_poll(rt, p);
     const std::uint64_t ran = p->switches.load(std::memory_order_relaxed);
-    if (rt->inject.size() != 0 && ran != p->injected_at + 1)
+    if (rt->inject.size() != 0 && ran != p->injected_at + 1 && has_local_work(p))
       if (goroutine* g = take_injected(p, 1)) {
         p->injected_at = ran;
         return g;
@@ -177,7 +179,7 @@ goroutine* find(worker* w, proc* p) noexcept {
     }
     if (rt->inject.size() != 0) {
       const auto share = rt->inject.size() / static_cast<std::size_t>(rt->procs.load(std::memory_order_relaxed)) + 1;
-      if (goroutine* g = take_injected(p, std::min<std::size_t>(share, detail::run_queue::slots / 2))) {
+      if (goroutine* g = take_injected(p, share)) {
         note_taken(w, p);
         return g;
       }
