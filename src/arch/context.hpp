@@ -118,11 +118,11 @@ SKEIN_ALWAYS_INLINE void on_fresh_stack() noexcept {
 
 // User-visible edges for the race detector; nothing in other builds.
 #if defined(SKEIN_TSAN)
-SKEIN_ALWAYS_INLINE void edge_release(void* at) noexcept { __tsan_release(at); }
-SKEIN_ALWAYS_INLINE void edge_acquire(void* at) noexcept { __tsan_acquire(at); }
+SKEIN_ALWAYS_INLINE void edge_release(const void* at) noexcept { __tsan_release(const_cast<void*>(at)); }
+SKEIN_ALWAYS_INLINE void edge_acquire(const void* at) noexcept { __tsan_acquire(const_cast<void*>(at)); }
 #else
-SKEIN_ALWAYS_INLINE void edge_release(void*) noexcept {}
-SKEIN_ALWAYS_INLINE void edge_acquire(void*) noexcept {}
+SKEIN_ALWAYS_INLINE void edge_release(const void*) noexcept {}
+SKEIN_ALWAYS_INLINE void edge_acquire(const void*) noexcept {}
 #endif
 
 }  // namespace skein::inline SKEIN_ABI::arch

@@ -51,18 +51,21 @@ int futex_wait(detail::atomic<std::uint32_t>& word, std::uint32_t expected, cons
                                            abs_monotonic, nullptr, FUTEX_BITSET_MATCH_ANY)));
 }
 
-void patient_wait(detail::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept {
-#if defined(SKEIN_TSAN) || defined(SKEIN_SEES_TSAN)
-  // The race detector runs signal handlers only inside calls that it intercepts.
-  if (word.load(std::memory_order_acquire) == expected) ::usleep(1000);
-#else
-  futex_wait(word, expected, nullptr);
-#endif
-}
-
 int futex_wake(detail::atomic<std::uint32_t>& word, int n) noexcept {
   return static_cast<int>(result(::syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, n, nullptr, nullptr, 0)));
 }
+
+#if defined(SKEIN_SEES_TSAN) || defined(SKEIN_TSAN)
+void patient::wait_while_zero(detail::atomic<std::uint32_t>& word) noexcept {
+  while (word.load(std::memory_order_acquire) == 0) ::sem_wait(&set_);
+}
+void patient::wake(detail::atomic<std::uint32_t>&) noexcept { ::sem_post(&set_); }
+#else
+void patient::wait_while_zero(detail::atomic<std::uint32_t>& word) noexcept {
+  while (word.load(std::memory_order_acquire) == 0) futex_wait(word, 0, nullptr);
+}
+void patient::wake(detail::atomic<std::uint32_t>& word) noexcept { futex_wake(word, 1); }
+#endif
 
 int membarrier(int command) noexcept {
   if (const int e = fault(call::membarrier)) return -e;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <sys/epoll.h>
 #include <time.h>
 
@@ -51,8 +52,6 @@ void unmap(void* p, std::size_t bytes) noexcept;
 int advise(void* p, std::size_t bytes, int advice) noexcept;
 int protect_none(void* p, std::size_t bytes) noexcept;
 int futex_wait(detail::atomic<std::uint32_t>& word, std::uint32_t expected, const timespec* abs_monotonic) noexcept;
-// patient_wait() waits while word == expected, for a thread that has to take signals meanwhile.
-void patient_wait(detail::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept;
 int futex_wake(detail::atomic<std::uint32_t>& word, int n) noexcept;
 int membarrier(int command) noexcept;
 int thread_create(pthread_t* t, const pthread_attr_t* a, void* (*f)(void*), void* arg) noexcept;
@@ -64,6 +63,22 @@ long read(int fd, void* p, std::size_t n) noexcept;
 long write(int fd, const void* p, std::size_t n) noexcept;
 void close(int fd) noexcept;
 std::int64_t monotonic_ns() noexcept;
+
+// patient: where one thread waits for a word to be set that has to take signals meanwhile. The race
+// detector runs signal handlers only inside calls that it intercepts, and it knows no futex.
+class patient {
+ public:
+  void wait_while_zero(detail::atomic<std::uint32_t>& word) noexcept;
+  void wake(detail::atomic<std::uint32_t>& word) noexcept;  // after the word was set, once
+
+#if defined(SKEIN_SEES_TSAN) || defined(SKEIN_TSAN)
+  patient() noexcept { ::sem_init(&set_, 0, 0); }
+  ~patient() { ::sem_destroy(&set_); }
+
+ private:
+  ::sem_t set_;
+#endif
+};
 
 // allocate() throws std::bad_alloc.
 void* allocate(std::size_t bytes, std::size_t align);

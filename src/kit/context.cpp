@@ -5,6 +5,9 @@
 // never the other way. Cancelling takes each child off its parent's list, one at a time, so it is
 // linear in their number and no list is walked while somebody else changes it.
 //
+// The race detector is shown two edges: the cancel that ended a node comes before whoever finds it ended
+// (at `why`), and a callback's registration before its run or its end (at `after`).
+//
 //   node ended  <=>  why != 0; then done is closed, the children list is empty for good, and the node
 //   is in no list and has no armed timer.
 #include "skein/context.hpp"
@@ -46,29 +49,18 @@ struct context_core {
 
 namespace {
 
-// A node's lock is seen by the race detector: what happened before a cancel is visible to whoever
-// finds the context ended.
-void lock(const context_core* c) noexcept {
-  c->lock.lock();
-  arch::edge_acquire(&c->lock);
-}
-void unlock(const context_core* c) noexcept {
-  arch::edge_release(&c->lock);
-  c->lock.unlock();
-}
-
 // Leaves the ancestor's list. False if it was not there any more.
 bool leave_family(context_core* c) noexcept {
   context_core* p = c->cancels_with;
   if (p == nullptr) return false;
-  lock(p);
+  p->lock.lock();
   const bool there = c->link != nullptr;
   if (there) {
     *c->link = c->next_sibling;
     if (c->next_sibling != nullptr) c->next_sibling->link = c->link;
     c->link = nullptr;
   }
-  unlock(p);
+  p->lock.unlock();
   return there;
 }
 
@@ -99,9 +91,10 @@ void expire(void* p) {
 bool enter_family(context_core* c, int& why, std::exception_ptr& cause) {
   context_core* p = c->cancels_with;
   if (p == nullptr) return false;
-  lock(p);
+  p->lock.lock();
   const bool ended = p->why != 0;
   if (ended) {
+    arch::edge_acquire(&p->why);
     why = p->why;
     cause = p->cause;
   } else {
@@ -110,7 +103,7 @@ bool enter_family(context_core* c, int& why, std::exception_ptr& cause) {
     c->link = &p->children;
     p->children = c;
   }
-  unlock(p);
+  p->lock.unlock();
   return ended;
 }
 
@@ -169,10 +162,10 @@ context_core* context_deadline(context_core* parent, time_point t, std::exceptio
   try {
     context_retain(c);
     timer_core* made = timer_func(t, c, &expire, [](void* p) noexcept { context_release(static_cast<context_core*>(p)); });
-    lock(c);
+    c->lock.lock();
     const bool ended = c->why != 0;
     if (!ended) c->timer = made;
-    unlock(c);
+    c->lock.unlock();
     if (ended) {
       timer_stop(made);
       timer_release(made);
@@ -209,13 +202,15 @@ context_core* end_one(context_core* c, errc why, const std::exception_ptr& cause
   timer_core* timer = nullptr;
   chan_core* done = nullptr;
   context_core* list = nullptr;
-  lock(c);
+  c->lock.lock();
   if (c->why != 0) {
-    unlock(c);
+    c->lock.unlock();
     return nullptr;
   }
   c->why = static_cast<int>(why);
   c->cause = cause;
+  arch::edge_release(&c->why);
+  arch::edge_acquire(&c->after);
   after.swap(c->after);
   timer = std::exchange(c->timer, nullptr);
   done = c->done;
@@ -228,7 +223,7 @@ context_core* end_one(context_core* c, errc why, const std::exception_ptr& cause
     child->next_sibling = list;
     list = child;
   }
-  unlock(c);
+  c->lock.unlock();
   leave_family(c);
   if (timer != nullptr) {
     timer_stop(timer);
@@ -263,19 +258,21 @@ void context_cancel(context_core* c, errc why, std::exception_ptr cause) noexcep
 std::error_code context_err(const context_core* c) noexcept {
   const context_core* e = ending_of(c);
   if (e == nullptr) return {};
-  lock(e);
+  e->lock.lock();
   const int why = e->why;
-  unlock(e);
+  e->lock.unlock();
   if (why == 0) return {};
+  arch::edge_acquire(&e->why);
   return make_error_code(static_cast<errc>(why));
 }
 
 std::exception_ptr context_cause(const context_core* c) {
   const context_core* e = ending_of(c);
   if (e == nullptr) return nullptr;
-  lock(e);
+  e->lock.lock();
   std::exception_ptr p = e->cause;
-  unlock(e);
+  e->lock.unlock();
+  if (p != nullptr) arch::edge_acquire(&e->why);
   return p;
 }
 
@@ -288,17 +285,20 @@ std::optional<time_point> context_deadline_of(const context_core* c) noexcept {
 chan_core* context_done_core(context_core* c) {
   context_core* e = ending_of(c);
   if (e == nullptr) return nullptr;
-  lock(e);
+  e->lock.lock();
   chan_core* done = e->done;
-  unlock(e);
+  e->lock.unlock();
   if (done != nullptr) return done;
   chan_core* made = chan_make(elem<unit>::ops, 0);
-  lock(e);
+  e->lock.lock();
   done = e->done != nullptr ? e->done : (e->done = made);
   const bool late = done == made && e->why != 0;
-  unlock(e);
+  e->lock.unlock();
   if (done != made) chan_release(made);
-  if (late) chan_close(done);
+  if (late) {
+    arch::edge_acquire(&e->why);
+    chan_close(done);
+  }
   return done;
 }
 
@@ -313,15 +313,19 @@ std::uint64_t context_after(context_core* c, std::function<void()> f) {
   if (e == nullptr) return 0;
   callbacks one;  // allocated before the lock
   one.emplace_back(0, std::move(f));
-  lock(e);
+  e->lock.lock();
   const bool ended = e->why != 0;
   const std::uint64_t id = e->next_id++;
   if (!ended) {
     one.front().first = id;
     e->after.splice(e->after.end(), one);
+    arch::edge_release(&e->after);
   }
-  unlock(e);
-  if (ended) start_callback(one.front().second);
+  e->lock.unlock();
+  if (ended) {
+    arch::edge_acquire(&e->why);
+    start_callback(one.front().second);
+  }
   return id;
 }
 
@@ -329,13 +333,14 @@ bool context_stop_after(context_core* c, std::uint64_t id) noexcept {
   context_core* e = ending_of(c);
   if (e == nullptr) return true;
   callbacks dropped;  // destroyed without the lock
-  lock(e);
+  e->lock.lock();
   for (auto at = e->after.begin(); at != e->after.end(); ++at)
     if (at->first == id) {
       dropped.splice(dropped.end(), e->after, at);
+      arch::edge_acquire(&e->after);
       break;
     }
-  unlock(e);
+  e->lock.unlock();
   return !dropped.empty();
 }
 

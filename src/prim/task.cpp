@@ -93,7 +93,10 @@ chan_core* task_done(task_core* c) {
   const bool late = ours == made && c->state.load(std::memory_order_relaxed) == task_core::done;
   c->waiters.lock.unlock();
   if (ours != made) chan_release(made);
-  if (late) chan_close(ours);
+  if (late) {
+    arch::edge_acquire(&c->state);
+    chan_close(ours);
+  }
   chan_retain(ours);
   return ours;
 }

@@ -66,6 +66,7 @@ goroutine* new_goroutine(runtime_state* rt, const go_options& o, const void* sit
 
 // The older half, so that what was used last stays.
 SKEIN_COLD static void give_back_half(proc* p) noexcept {
+  const sys::unseen own;
   constexpr int half = proc::most_free / 2;
   p->rt->slab.put(p->free, half);
   std::copy(p->free + half, p->free + proc::most_free, p->free);

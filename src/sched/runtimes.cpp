@@ -337,7 +337,7 @@ void check_drained(runtime_state* rt) noexcept {
   const bool over = still && live_goroutines(rt) == 0;
   rt->idle_lock.unlock();
   if (!over || rt->main_done.exchange(1, std::memory_order_acq_rel) != 0) return;
-  sys::futex_wake(rt->main_done, 1);
+  rt->main_waits.wake(rt->main_done);
 }
 
 }  // namespace sched
@@ -386,7 +386,7 @@ void run_main_goroutine(void* closure) {
   arch::edge_release(&f.rt->main_done);
   sched::begin_stop(f.rt);
   f.rt->main_done.store(1, std::memory_order_release);
-  sys::futex_wake(f.rt->main_done, 1);
+  f.rt->main_waits.wake(f.rt->main_done);
 }
 
 }  // namespace
@@ -401,7 +401,7 @@ void run_main(const options& o, main_call& m) {
   const main_frame_of f{&m, rt};
   go_bytes({}, &run_main_goroutine, &f, sizeof f, rt);
   sched::thread_waits(1);
-  while (rt->main_done.load(std::memory_order_acquire) == 0) sys::patient_wait(rt->main_done, 0);
+  rt->main_waits.wait_while_zero(rt->main_done);
   arch::edge_acquire(&rt->main_done);
   sched::thread_waits(-1);
 }

@@ -181,7 +181,8 @@ struct runtime_state {
 
   atomic<bool> stopping{false};
   atomic<std::uint32_t> live_threads{0};      // futex: workers and monitor that have not ended
-  atomic<std::uint32_t> main_done{0};         // futex for the thread in run()
+  atomic<std::uint32_t> main_done{0};         // for the thread in run()
+  sys::patient main_waits;                    // that thread
   atomic<bool> draining{false};               // on_exit::wait_all: main is over
   atomic<bool> canaries{false};               // stacks without guards exist
   atomic<std::uint32_t> outsiders{0};         // threads of others that are making something ready here
