@@ -13,6 +13,7 @@
 
 #include "skein/chan.hpp"
 #include "skein/context.hpp"
+#include "skein/detail/guarded.hpp"
 #include "skein/mutex.hpp"
 #include "skein/wait_group.hpp"
 
@@ -68,11 +69,10 @@ class task_group {
           g->finished();
         }
       } end{this, f};
-      run_guarded([](void* p) { (*static_cast<std::decay_t<F>*>(p))(); }, &*f);
+      if (std::exception_ptr e = detail::call_guarded(*f)) failed(std::move(e));
     });
     u.g = nullptr;
   }
-  void run_guarded(void (*call)(void*), void* f);
   void failed(std::exception_ptr e) noexcept;
   void finished() noexcept;
 

@@ -2,24 +2,12 @@
 
 #include <utility>
 
-#include "sched/goexit.hpp"
-
 namespace skein::inline SKEIN_ABI {
 
 void task_group::set_limit(std::size_t n) {
   if (running_.load(std::memory_order_relaxed) != 0) throw misuse("skein: set_limit() while goroutines of the group run");
   if (n == 0) throw misuse("skein: a task_group with a limit of 0 could run nothing");
   slots_.emplace(n);
-}
-
-void task_group::run_guarded(void (*call)(void*), void* f) {
-  try {
-    call(f);
-  } catch (sched::goexit&) {
-    throw;
-  } catch (...) {
-    failed(std::current_exception());
-  }
 }
 
 void task_group::failed(std::exception_ptr e) noexcept {
