@@ -12,6 +12,7 @@
 #include "skein/os/signal.hpp"
 #include "skein/runtime.hpp"
 #include "skein/select.hpp"
+#include "skein/singleflight.hpp"
 #include "skein/task.hpp"
 #include "skein/task_group.hpp"
 #include "skein/time.hpp"
