@@ -238,9 +238,9 @@ class singleflight {
 
   // launch() joins the key's flight; if it is the first its flight gets a goroutine.
   template <class F> flight_ptr launch(const Key& key, F&& f, const chan<result>* to) {
-    auto [at, first] = state_->join(key, to);
+    const auto [at, first] = state_->join(key, to);
     if (first) try {
-        go([s = state_, at = at,
+        go([s = state_, its = at,
             call = std::optional<std::decay_t<F>>(std::forward<F>(f))]() mutable {
           struct ender {  // what f holds is gone before others hear of the end
             std::optional<std::decay_t<F>>& f;
@@ -250,14 +250,14 @@ class singleflight {
             ender e{call};
             return std::invoke(*call);
           };
-          s->run(at, once);
+          s->run(its, once);
         });
       } catch (...) {  // those who have joined hear of it too
         at->end->error = std::current_exception();
         state_->land(at);
         throw;
       }
-    return std::move(at);
+    return at;
   }
 
   static result checked(const flight_ptr& at) {
