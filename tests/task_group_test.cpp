@@ -197,6 +197,51 @@ TEST_P(task_group, set_limit_while_running_is_misuse) {
 }
 
 // covers: G3
+TEST_P(task_group, a_limit_can_be_lifted) {
+  repeat(
+      [] {
+        skein::task_group g;
+        g.set_limit(1);
+        g.set_limit(skein::task_group::no_limit);
+        skein::wait_group all_here;
+        all_here.add(5);
+        for (int i = 0; i < 5; ++i) g.go([&] { all_here.done(), all_here.wait(); });
+        g.wait();
+      },
+      50);
+}
+
+// covers: G3 X3
+TEST_P(task_group, who_gives_up_starts_nothing_and_waits_no_longer) {
+  repeat(
+      [] {
+        using namespace std::chrono_literals;
+        auto [ctx, cancel] = skein::with_cancel(skein::background());
+        skein::task_group g;
+        EXPECT_TRUE(g.go(ctx, [] {}));
+        g.wait();
+        g.set_limit(1);
+        skein::chan<int> gate;
+        std::atomic<int> ran{0};
+        const auto f = [&] { ++ran, gate.recv(); };
+        EXPECT_TRUE(g.go(ctx, f));
+        EXPECT_FALSE(g.go_for(1us, f));
+        EXPECT_FALSE(g.go_until(skein::now() + 1us, f));
+        EXPECT_FALSE(g.wait_for(1us));
+        EXPECT_FALSE(g.wait_until(skein::now() + 1us));
+        skein::go([&] { cancel(); });
+        EXPECT_FALSE(g.go(ctx, f));
+        EXPECT_FALSE(g.wait(ctx));
+        gate.close();
+        EXPECT_TRUE(g.go_for(1h, [] { throw 5; }));
+        EXPECT_THROW(g.wait_for(1h), int);
+        EXPECT_TRUE(g.wait(skein::background()));
+        EXPECT_EQ(ran, 1);
+      },
+      100);
+}
+
+// covers: G3
 TEST_P(task_group, can_be_used_again) {
   repeat([] {
     skein::task_group g;

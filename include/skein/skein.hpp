@@ -10,6 +10,7 @@
 #include "skein/net/poll.hpp"
 #include "skein/once.hpp"
 #include "skein/os/signal.hpp"
+#include "skein/parallel.hpp"
 #include "skein/runtime.hpp"
 #include "skein/select.hpp"
 #include "skein/singleflight.hpp"

@@ -5,6 +5,7 @@
 //   g.wait();                                   // rethrows the first failure
 #pragma once
 
+#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <exception>
@@ -33,22 +34,42 @@ class task_group {
   // context() is the group's own context; background() for a group without one.
   skein::context context() const { return bound_ ? bound_->ctx : skein::context(); }
 
-  // set_limit(n): at most n goroutines of the group run at once. Throws misuse while any is running.
+  // set_limit(n): at most n goroutines of the group run at once; no_limit, the default, lets all of them.
+  // Throws misuse while any is running.
+  static constexpr std::size_t no_limit = static_cast<std::size_t>(-1);
   void set_limit(std::size_t n);
 
-  // go() starts f, blocking while the limit is reached. try_go() returns false instead.
+  // go() starts f, blocking while the limit is reached. try_go() returns false instead, the timed and
+  // context forms when there is no room by then.
   template <std::invocable F> void go(F&& f) {
     if (slots_) slots_->send(unit{});
     start(std::forward<F>(f));
   }
   template <std::invocable F> bool try_go(F&& f) {
-    if (slots_ && !slots_->try_send(unit{})) return false;
-    start(std::forward<F>(f));
-    return true;
+    return start_if(!slots_ || slots_->try_send(unit{}), std::forward<F>(f));
+  }
+  template <class Rep, class Period, std::invocable F>
+  bool go_for(std::chrono::duration<Rep, Period> d, F&& f) {
+    return start_if(!slots_ || slots_->send_for(unit{}, d), std::forward<F>(f));
+  }
+  template <class Clock, class Dur, std::invocable F>
+  bool go_until(std::chrono::time_point<Clock, Dur> t, F&& f) {
+    return start_if(!slots_ || slots_->send_until(unit{}, t), std::forward<F>(f));
+  }
+  template <std::invocable F> bool go(const skein::context& ctx, F&& f) {
+    return start_if(slots_ ? slots_->send(ctx, unit{}) : !ctx.err(), std::forward<F>(f));
   }
 
-  // wait() blocks until all have ended, then rethrows the first exception that left one of them.
+  // wait() blocks until all have ended, then rethrows the first exception that left one of them. The timed
+  // and context forms return false, and leave all as it is, when some have not ended by then.
   void wait();
+  template <class Rep, class Period> bool wait_for(std::chrono::duration<Rep, Period> d) {
+    return all_.wait_for(d) && ended();
+  }
+  template <class Clock, class Dur> bool wait_until(std::chrono::time_point<Clock, Dur> t) {
+    return all_.wait_until(t) && ended();
+  }
+  bool wait(const skein::context& ctx) { return all_.wait(ctx) && ended(); }
 
  private:
   template <class F> void start(F&& f) {
@@ -73,6 +94,11 @@ class task_group {
     });
     u.g = nullptr;
   }
+  template <class F> bool start_if(bool room, F&& f) {
+    if (room) start(std::forward<F>(f));
+    return room;
+  }
+  bool ended();  // true, or the exception that somebody left
   void failed(std::exception_ptr e) noexcept;
   void finished() noexcept;
 

@@ -7,7 +7,8 @@ namespace skein::inline SKEIN_ABI {
 void task_group::set_limit(std::size_t n) {
   if (running_.load(std::memory_order_relaxed) != 0) throw misuse("skein: set_limit() while goroutines of the group run");
   if (n == 0) throw misuse("skein: a task_group with a limit of 0 could run nothing");
-  slots_.emplace(n);
+  slots_.reset();
+  if (n != no_limit) slots_.emplace(n);
 }
 
 void task_group::failed(std::exception_ptr e) noexcept {
@@ -27,6 +28,10 @@ void task_group::finished() noexcept {
 
 void task_group::wait() {
   all_.wait();
+  ended();
+}
+
+bool task_group::ended() {
   if (bound_) bound_->cancel();
   std::exception_ptr e;
   {
@@ -34,6 +39,7 @@ void task_group::wait() {
     e = std::exchange(first_, nullptr);
   }
   if (e) std::rethrow_exception(e);
+  return true;
 }
 
 }  // namespace skein::inline SKEIN_ABI
