@@ -11,6 +11,7 @@
 #include "skein/once.hpp"
 #include "skein/os/signal.hpp"
 #include "skein/parallel.hpp"
+#include "skein/pool.hpp"
 #include "skein/rate_limiter.hpp"
 #include "skein/runtime.hpp"
 #include "skein/select.hpp"
