@@ -6,6 +6,7 @@
 #include "skein/debug.hpp"
 #include "skein/error.hpp"
 #include "skein/go.hpp"
+#include "skein/map.hpp"
 #include "skein/mutex.hpp"
 #include "skein/net/poll.hpp"
 #include "skein/once.hpp"

@@ -26,14 +26,12 @@
 // runtime takes `armed` along. The core is counted: the pool has one reference, an armed timer one.
 #include "skein/pool.hpp"
 
-#include <algorithm>
-#include <bit>
 #include <chrono>
 #include <memory>
 #include <mutex>
 #include <new>
 
-#include "os/cpus.hpp"
+#include "kit/caller.hpp"
 #include "prim/limits.hpp"
 #include "skein/time.hpp"
 
@@ -74,13 +72,7 @@ void release(pool_core* c) noexcept {
   if (c->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) delete c;
 }
 
-shard& own_shard(pool_core* c) noexcept {
-  const sched::worker* w = sched::current();
-  if (const sched::proc* p = w->held.load(std::memory_order_relaxed))
-    return c->shards[static_cast<std::uint32_t>(p->id) & c->mask];
-  const auto thread = reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
-  return c->shards[static_cast<std::uint32_t>((thread >> 12) * 0x9e3779b1U >> 16) & c->mask];
-}
+shard& own_shard(pool_core* c) noexcept { return c->shards[kit::caller_number() & c->mask]; }
 
 // Begins a turn at a shard; false if somebody else is at it.
 SKEIN_ALWAYS_INLINE bool begin(shard& s, pool_node*& list) noexcept {
@@ -208,8 +200,7 @@ void arm(pool_core* c) noexcept {
 }  // namespace
 
 pool_core* pool_make(void (*destroy)(pool_node*) noexcept) {
-  const auto n = std::bit_ceil(static_cast<std::uint32_t>(std::max(8, os::allowed_cpus())));
-  return new pool_core(destroy, n);
+  return new pool_core(destroy, kit::caller_lines());
 }
 
 pool_node* pool_take(pool_core* c) noexcept {
