@@ -40,6 +40,14 @@ std::optional<time_point> context_deadline_of(const context_core* c) noexcept;
 chan_core* context_done(context_core* c);  // adds a reference
 std::uint64_t context_after(context_core* c, std::function<void()> f);
 bool context_stop_after(context_core* c, std::uint64_t id) noexcept;
+
+// For bridges to other libraries. context_hold() keeps something until c ends; it is dropped at once if c
+// has. context_companion() offers c something to keep as long as it exists and returns what it keeps: the
+// first offer; null for a context that cannot end. context_cancel_soon() ends c from a goroutine that it
+// starts, if anybody still has c; it neither blocks nor gives way, so it can be called from anywhere.
+void context_hold(context_core* c, std::shared_ptr<void> held) noexcept;
+std::shared_ptr<void> context_companion(context_core* c, std::shared_ptr<void> offered) noexcept;
+void context_cancel_soon(context_core* c) noexcept;
 }  // namespace detail
 
 // context: a shared handle to one node of the tree. All members may be called from any goroutine or

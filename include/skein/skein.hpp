@@ -17,6 +17,7 @@
 #include "skein/runtime.hpp"
 #include "skein/select.hpp"
 #include "skein/singleflight.hpp"
+#include "skein/stop_token.hpp"
 #include "skein/task.hpp"
 #include "skein/task_group.hpp"
 #include "skein/time.hpp"

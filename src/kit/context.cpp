@@ -6,7 +6,8 @@
 // linear in their number and no list is walked while somebody else changes it.
 //
 // The race detector is shown two edges: the cancel that ended a node comes before whoever finds it ended
-// (at `why`), and a callback's registration before its run or its end (at `after`).
+// (at `why`), and the registration of a callback, or of what a node holds, before its run or its end (at
+// `after`).
 //
 //   node ended  <=>  why != 0; then done is closed, the children list is empty for good, and the node
 //   is in no list and has no armed timer.
@@ -41,6 +42,8 @@ struct context_core {
   context_core* children = nullptr;
   callbacks after;
   std::uint64_t next_id = 1;
+  std::shared_ptr<void> until_end;  // dropped when the node ends
+  std::shared_ptr<void> companion;  // dropped with the node
 
   // In the parent's list, under the parent's lock.
   context_core* next_sibling = nullptr;
@@ -80,6 +83,13 @@ void start_callback(std::function<void()>& f) {
     } catch (const std::bad_alloc&) {  // f is moved only once there is room for it
     }
   f();
+}
+
+// Ends what a bridge has left with a node; it may wait for a context_cancel_soon() that is under way. Where it
+// need not, since it is on the same thread, the race detector sees two goroutines and no order.
+void drop(std::shared_ptr<void>& held) noexcept {
+  const sys::unseen own;
+  held.reset();
 }
 
 void expire(void* p) {
@@ -131,6 +141,7 @@ void context_release(context_core* c) noexcept {
     arch::edge_acquire(&c->refs);
     if (c->can_end) leave_family(c);
     if (c->done != nullptr) chan_release(c->done);
+    drop(c->until_end);
     context_core* parent = c->parent;
     delete c;
     c = parent;  // a loop, so that a long chain of values needs no deep stack
@@ -202,6 +213,7 @@ context_core* end_one(context_core* c, errc why, const std::exception_ptr& cause
   timer_core* timer = nullptr;
   chan_core* done = nullptr;
   context_core* list = nullptr;
+  std::shared_ptr<void> held;
   c->lock.lock();
   if (c->why != 0) {
     c->lock.unlock();
@@ -212,6 +224,7 @@ context_core* end_one(context_core* c, errc why, const std::exception_ptr& cause
   arch::edge_release(&c->why);
   arch::edge_acquire(&c->after);
   after.swap(c->after);
+  held.swap(c->until_end);
   timer = std::exchange(c->timer, nullptr);
   done = c->done;
   while (context_core* child = c->children) {
@@ -229,6 +242,7 @@ context_core* end_one(context_core* c, errc why, const std::exception_ptr& cause
     timer_stop(timer);
     timer_release(timer);
   }
+  drop(held);
   if (done != nullptr) chan_close(done);
   for (auto& [id, f] : after) start_callback(f);
   return list;
@@ -327,6 +341,40 @@ std::uint64_t context_after(context_core* c, std::function<void()> f) {
     start_callback(one.front().second);
   }
   return id;
+}
+
+void context_hold(context_core* c, std::shared_ptr<void> held) noexcept {
+  c->lock.lock();
+  if (c->why == 0) held.swap(c->until_end);
+  arch::edge_release(&c->after);
+  c->lock.unlock();
+}
+
+std::shared_ptr<void> context_companion(context_core* c, std::shared_ptr<void> offered) noexcept {
+  context_core* e = ending_of(c);
+  if (e == nullptr) return nullptr;
+  e->lock.lock();
+  if (e->companion == nullptr) {
+    e->companion.swap(offered);
+    arch::edge_release(&e->companion);
+  }
+  std::shared_ptr<void> there = e->companion;
+  arch::edge_acquire(&e->companion);
+  e->lock.unlock();
+  return there;
+}
+
+void context_cancel_soon(context_core* c) noexcept {
+  if (!retain_alive(c)) return;
+  context_retain(c);
+  try {
+    // A timer starts a goroutine without being a point where the caller might give way.
+    timer_release(timer_func(now(), c, [](void* p) { context_cancel(static_cast<context_core*>(p), errc::canceled, nullptr); },
+                             [](void* p) noexcept { context_release(static_cast<context_core*>(p)); }));
+  } catch (...) {  // no memory for that
+    context_cancel(c, errc::canceled, nullptr);
+  }
+  context_release(c);
 }
 
 bool context_stop_after(context_core* c, std::uint64_t id) noexcept {
