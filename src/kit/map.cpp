@@ -1,139 +1,36 @@
-// The concurrent map: a table of chains that are never changed, only replaced. How tables grow and when
-// memory is reclaimed is told in docs/design/0006-map.md.
+// The concurrent map: changes, growing, and what becomes of what was taken out. Buckets and chains are in
+// map_table.hpp, readers in readers.hpp, the reasons in docs/design/0006-map.md.
 //
-//   bucket          meaning                                             changed by CAS to
-//   unset           of a table that is being filled: look in the old    a chain, by whoever moves it
-//   chain           links to entries, or null; linked by `next`         another chain; the same, frozen
-//   chain + frozen  final; what comes next happens in the next table    –
-//
-//   A chain, once published, is constant, and so are the entries; a change builds the links before the
-//   place it concerns anew and shares those behind. What a reader has loaded stays true of the moment
-//   at which it loaded the bucket.
-//
-//   root is the oldest table that is not wholly frozen. root->next, if set, is twice as large and being
-//   filled; only the root grows, so there are never more than these two (and old ones that readers hold).
-//
-// Orders: buckets, root and the counts of readers are seq_cst, since the question of reclamation is one of
-// a single order: a reader counts itself and then loads a bucket, a writer replaces the bucket and then
-// looks at the count. If it sees no reader, the reader's load comes later in that order and finds the
-// replacement. On x86-64 the loads are plain ones.
+// root is the oldest table that is not wholly frozen. root->next, if set, is twice as large and being
+// filled; only the root grows, so there are never more than these two (and old ones that readers hold).
 #include <memory>
 #include <mutex>
 #include <new>
 #include <utility>
 
-#include "kit/caller.hpp"
+#include "kit/map_table.hpp"
+#include "kit/readers.hpp"
 #include "prim/limits.hpp"
-#include "skein/detail/map_core.hpp"
 
 namespace skein::inline SKEIN_ABI::detail {
-namespace {
 
-constexpr auto strict = std::memory_order_seq_cst;
+using namespace kit;
+
+namespace {
 constexpr std::size_t first_size = 8;
 constexpr std::size_t chunk = 16;     // buckets that a change to a growing map moves along
 constexpr std::uint32_t enough = 32;  // links and entries worth a look at the readers
-
-struct link {
-  map_entry* entry;
-  link* next;
-  link* next_retired = nullptr;
-};
-
-using bucket = atomic<std::uintptr_t>;
-constexpr std::uintptr_t frozen = 1, unset = 2;
-
-link* chain(std::uintptr_t w) noexcept { return reinterpret_cast<link*>(w & ~frozen); }
-std::uintptr_t word(link* l) noexcept { return reinterpret_cast<std::uintptr_t>(l); }
-
-// The race detector is shown what a change happens before: whoever looks at the same bucket.
-std::uintptr_t look(bucket& b) noexcept {
-  const std::uintptr_t w = b.load(strict);
-  arch::edge_acquire(&b);
-  return w;
-}
-bool replace(bucket& b, std::uintptr_t& was, std::uintptr_t with) noexcept {
-  arch::edge_release(&b);
-  return b.compare_exchange_strong(was, with, strict, strict);
-}
-
-struct table {
-  table(std::size_t n, std::uintptr_t content) : mask(n - 1), buckets(new bucket[n]) {
-    for (std::size_t i = 0; i < n; ++i) buckets[i].store(content, std::memory_order_relaxed);
-  }
-  std::size_t size() const noexcept { return mask + 1; }
-
-  const std::size_t mask;
-  const std::unique_ptr<bucket[]> buckets;
-  atomic<table*> next{nullptr};
-  atomic<std::size_t> claimed{0};  // buckets that somebody has set out to move
-  atomic<std::size_t> moved{0};
-  table* next_retired = nullptr;
-};
-
-// Links that have not been published.
-class new_chain {
- public:
-  new_chain() = default;
-  new_chain(const new_chain&) = delete;
-  new_chain& operator=(const new_chain&) = delete;
-  ~new_chain() {
-    while (link* l = head_) {
-      if (l == shared_) break;
-      head_ = l->next;
-      delete l;
-    }
-  }
-  void append(map_entry* e) {
-    link* l = new link{e, nullptr};
-    (last_ != nullptr ? last_->next : head_) = l;
-    last_ = l;
-  }
-  // share() lets the chain go on with one that is published.
-  void share(link* rest) noexcept {
-    shared_ = rest;
-    (last_ != nullptr ? last_->next : head_) = rest;
-  }
-  link* head() const noexcept { return head_; }
-  void published() noexcept { head_ = nullptr; }
-
- private:
-  link* head_ = nullptr;
-  link* last_ = nullptr;
-  link* shared_ = nullptr;
-};
-
-template <class N> void push(N*& list, N* n) noexcept {
-  n->next_retired = list;
-  list = n;
-}
-
-struct garbage {
-  map_entry* entries = nullptr;
-  link* links = nullptr;
-  table* tables = nullptr;
-  bool empty() const noexcept {
-    return entries == nullptr && links == nullptr && tables == nullptr;
-  }
-};
-
-// What callers of one number write: how many of them are in the map, by phase, and by how much they have
-// changed the number of entries.
-struct alignas(64) line {
-  atomic<std::uint32_t> inside[2] = {};
-  atomic<std::int64_t> added{0};
-};
-
 }  // namespace
 
 struct map_core {
-  explicit map_core(void (*d)(map_entry*) noexcept)
-      : destroy(d), last_line(kit::caller_lines() - 1), lines(new line[last_line + 1]),
-        root(new table(first_size, 0)) {}
+  explicit map_core(void (*d)(map_entry*) noexcept) : destroy(d), root(new table(first_size, 0)) {}
+  map_core(const map_core&) = delete;
+  map_core& operator=(const map_core&) = delete;
   ~map_core();
 
-  line& own_line() noexcept { return lines[kit::caller_number() & last_line]; }
-  std::int64_t size() const noexcept;
+  map_entry* update(map_pin& pin, const map_key& k, map_entry* (*decide)(void*, map_entry*),
+                    void* self);
+  void clear_bucket(map_pin& pin, table* t, std::size_t i);
   void move_bucket(table* t, std::size_t i);
   void move_some(table* t);
   void finish(table* t) noexcept;
@@ -141,80 +38,15 @@ struct map_core {
   void retire(garbage& g, std::uint32_t n) noexcept;
   void collect() noexcept;
   void free(garbage& g) noexcept;
-  void clear_bucket(map_pin& pin, table* t, std::size_t i);
-  void clear(map_pin& pin);
-  map_entry* update(map_pin& pin, const map_key& k, map_entry* (*decide)(void*, map_entry*),
-                    void* self);
 
   void (*const destroy)(map_entry*) noexcept;
-  const std::uint32_t last_line;
-  const std::unique_ptr<line[]> lines;
-  atomic<std::uint32_t> phase{0};
+  readers inside;  // their tally is the number of entries
   atomic<table*> root;
   alignas(64) atomic<std::uint32_t> retired{0};  // about how many, since the last batch was closed
-  spin_lock lock;                                // the rest
+  spin_lock lock;                                // the rest, and the wait for readers
   garbage fresh;
-  garbage closed;  // waits for the readers of now
-  std::uint32_t stage =
-      0;  // 0: for those of the phase before, 1: for those of the phase that was current
-  std::uint32_t seen = 0;  // lines below have been seen empty in this stage
+  garbage closed;  // waits for the readers
 };
-
-namespace {
-
-// The chain that a key of this hash is in, at the moment of the last load.
-link* chain_for(map_core* c, std::size_t hash) noexcept {
-  table* t = c->root.load(strict);
-  for (;;) {
-    const std::uintptr_t w = look(t->buckets[hash & t->mask]);
-    if ((w & frozen) == 0) return chain(w);
-    t = t->next.load(
-        std::memory_order_acquire);  // pairs with grow(); set before anything is frozen
-    if (look(t->buckets[hash & t->mask]) == unset) return chain(w);  // nothing has happened since
-  }
-}
-
-link* find_in(link* l, const map_key& k) {
-  while (l != nullptr && (l->entry->hash != k.hash || !k.match(l->entry, k.key))) l = l->next;
-  return l;
-}
-
-template <class V> bool visit_bucket(table* t, std::size_t i, V visit) {
-  const std::uintptr_t w = look(t->buckets[i]);
-  if ((w & frozen) == 0) {
-    for (link* l = chain(w); l != nullptr; l = l->next)
-      if (!visit(l->entry)) return false;
-    return true;
-  }
-  table* to = t->next.load(std::memory_order_acquire);
-  for (const std::size_t half : {i, i + t->size()}) {
-    if (look(to->buckets[half]) != unset) {
-      if (!visit_bucket(to, half, visit)) return false;
-      continue;
-    }
-    for (link* l = chain(w); l != nullptr; l = l->next)
-      if ((l->entry->hash & to->mask) == half && !visit(l->entry)) return false;
-  }
-  return true;
-}
-
-void free_table(table* t) noexcept {
-  for (std::size_t i = 0; i < t->size(); ++i) {
-    std::uintptr_t w = t->buckets[i].load(std::memory_order_relaxed);
-    if (w == unset) continue;
-    for (link* l = chain(w); l != nullptr;) delete std::exchange(l, l->next);
-  }
-  delete t;
-}
-
-}  // namespace
-
-std::int64_t map_core::size() const noexcept {
-  std::int64_t n = 0;
-  for (std::uint32_t i = 0; i <= last_line; ++i)
-    n += lines[i].added.load(std::memory_order_relaxed);
-  return n;
-}
 
 // Moves one bucket of a growing table. Several may do so at once: the chains are all the same, and the
 // first one is taken. The one whose first half was taken counts the bucket, after both halves are there.
@@ -294,10 +126,10 @@ map_entry* map_core::update(map_pin& pin, const map_key& k, map_entry* (*decide)
     if (!replace(*b, w, word(made.head()))) continue;
     made.published();
     pin.changed_ = true;
-    own_line().added.fetch_add((wanted != nullptr) - (found != nullptr), std::memory_order_relaxed);
+    inside.add((wanted != nullptr) - (found != nullptr));
     if (found == nullptr) {
       // A chain of two is where a full table shows, and not worth counting for otherwise.
-      if (chain(w) != nullptr && size() > static_cast<std::int64_t>(t->size())) grow(t);
+      if (chain(w) != nullptr && inside.sum() > static_cast<std::int64_t>(t->size())) grow(t);
       return nullptr;
     }
     garbage g;
@@ -332,60 +164,40 @@ void map_core::clear_bucket(map_pin& pin, table* t, std::size_t i) {
     push(g.links, l);
     l = next;
   }
-  own_line().added.fetch_sub(n, std::memory_order_relaxed);
+  inside.add(-static_cast<std::int64_t>(n));
   pin.changed_ = true;
   retire(g, 2 * n);
-}
-
-void map_core::clear(map_pin& pin) {
-  table* t = root.load(strict);
-  for (std::size_t i = 0; i < t->size(); ++i) clear_bucket(pin, t, i);
 }
 
 // Hands over what can no longer be reached from the table. The caller is pinned.
 void map_core::retire(garbage& g, std::uint32_t n) noexcept {
   retired.fetch_add(n, std::memory_order_relaxed);
   std::lock_guard hold(lock);
-  while (map_entry* e = g.entries) g.entries = e->next_retired, push(fresh.entries, e);
-  while (link* l = g.links) g.links = l->next_retired, push(fresh.links, l);
-  while (table* t = g.tables) g.tables = t->next_retired, push(fresh.tables, t);
+  while (map_entry* e = pop(g.entries)) push(fresh.entries, e);
+  while (link* l = pop(g.links)) push(fresh.links, l);
+  while (table* t = pop(g.tables)) push(fresh.tables, t);
 }
 
-// Goes on with the closed batch as far as the readers allow: each line must have been seen empty in both
-// phases since it was closed. New readers count in the other phase from the middle on, so neither wait is
-// for them.
+// Goes on with the closed batch as far as the readers allow.
 void map_core::collect() noexcept {
   if (retired.load(std::memory_order_relaxed) < enough || !lock.try_lock()) return;
   if (closed.empty()) {
     closed = std::exchange(fresh, {});
-    stage = seen = 0;
+    inside.begin();
   }
   garbage done;
-  for (;;) {
-    const std::uint32_t before = phase.load(std::memory_order_relaxed) ^ 1;
-    while (seen <= last_line && lines[seen].inside[before].load(strict) == 0) ++seen;
-    if (seen <= last_line) break;
-    if (stage == 0) {
-      phase.store(before, std::memory_order_relaxed);
-      stage = 1;
-      seen = 0;
-      continue;
-    }
+  if (inside.advance()) {
     done = std::exchange(closed, {});
     if (fresh.empty()) retired.store(0, std::memory_order_relaxed);
-    break;
   }
   lock.unlock();
-  if (done.empty()) return;
-  for (std::uint32_t i = 0; i <= last_line; ++i)
-    for (auto& count : lines[i].inside) arch::edge_acquire(&count);
   free(done);
 }
 
 void map_core::free(garbage& g) noexcept {
-  while (link* l = g.links) g.links = l->next_retired, delete l;
-  while (table* t = g.tables) g.tables = t->next_retired, free_table(t);
-  while (map_entry* e = g.entries) g.entries = e->next_retired, destroy(e);
+  while (link* l = pop(g.links)) delete l;
+  while (table* t = pop(g.tables)) delete t;
+  while (map_entry* e = pop(g.entries)) destroy(e);
 }
 
 map_core::~map_core() {
@@ -402,13 +214,11 @@ map_core::~map_core() {
 
 map_pin::map_pin(map_core* c) : core_(c) {
   sched::attend_if_asked();
-  count_ = &c->own_line().inside[c->phase.load(std::memory_order_relaxed)];
-  count_->fetch_add(1, strict);
+  count_ = &c->inside.enter();
 }
 
 map_pin::~map_pin() {
-  arch::edge_release(count_);
-  count_->fetch_sub(1, std::memory_order_release);  // pairs with collect()
+  readers::leave(*count_);
   if (changed_) core_->collect();
 }
 
@@ -416,7 +226,7 @@ map_core* map_make(void (*destroy)(map_entry*) noexcept) { return new map_core(d
 void map_end(map_core* c) noexcept { delete c; }
 
 map_entry* map_find(map_core* c, const map_pin&, const map_key& k) {
-  link* at = find_in(chain_for(c, k.hash), k);
+  link* at = find_in(chain_for(c->root.load(strict), k.hash), k);
   return at != nullptr ? at->entry : nullptr;
 }
 
@@ -425,7 +235,10 @@ map_entry* map_update(map_core* c, map_pin& pin, const map_key& k,
   return c->update(pin, k, decide, self);
 }
 
-void map_clear(map_core* c, map_pin& pin) { c->clear(pin); }
+void map_clear(map_core* c, map_pin& pin) {
+  table* t = c->root.load(strict);
+  for (std::size_t i = 0; i < t->size(); ++i) c->clear_bucket(pin, t, i);
+}
 
 void map_visit(map_core* c, const map_pin&, bool (*visit)(void*, const map_entry*), void* self) {
   table* t = c->root.load(strict);
