@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "skein/mutex.hpp"
 #include "skein/wait_group.hpp"
 #include "support/everywhere.hpp"
 
@@ -184,11 +185,13 @@ TEST(rate_time, waiters_go_at_their_very_moments) {
   in_simulation([] {
     skein::rate_limiter l(every(3ms), 4);
     const time_point start = skein::now();
+    skein::mutex m;
     std::vector<duration> went;
     skein::wait_group wg;
     for (int i = 0; i < 20; ++i)
       wg.go([&] {
         EXPECT_TRUE(l.wait());
+        std::lock_guard hold(m);
         went.push_back(skein::now() - start);
       });
     wg.wait();
