@@ -51,7 +51,11 @@ inline std::uintptr_t look(bucket& b) noexcept {
 }
 inline bool replace(bucket& b, std::uintptr_t& was, std::uintptr_t with) noexcept {
   arch::edge_release(&b);
-  return b.compare_exchange_strong(was, with, strict, strict);
+  const bool done = b.compare_exchange_strong(was, with, strict, strict);
+  // It may have changed and changed back since it was looked at: removing what was put in front gives the
+  // very chain of before. That is as good as no change, and an edge all the same.
+  arch::edge_acquire(&b);
+  return done;
 }
 
 struct table {
