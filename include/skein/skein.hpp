@@ -2,6 +2,7 @@
 #pragma once
 
 #include "skein/chan.hpp"
+#include "skein/condition_variable.hpp"
 #include "skein/context.hpp"
 #include "skein/debug.hpp"
 #include "skein/error.hpp"

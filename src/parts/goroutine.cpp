@@ -27,6 +27,8 @@ const char* name(status s) noexcept {
     case status::once: return "once";
     case status::join: return "join";
     case status::fd: return "IO wait";
+    case status::semaphore: return "semaphore";
+    case status::condition: return "condition_variable wait";
   }
   return "?";
 }

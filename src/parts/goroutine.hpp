@@ -36,7 +36,8 @@ struct runtime_state;
 // What a goroutine is doing; from chan_send on it is parked for that reason.
 enum class status : std::uint8_t {
   free, runnable, running, ended,
-  chan_send, chan_recv, select, select_nothing, nil_chan, sleep, wait_group, mutex, once, join, fd
+  chan_send, chan_recv, select, select_nothing, nil_chan, sleep, wait_group, mutex, once, join, fd,
+  semaphore, condition
 };
 const char* name(status s) noexcept;
 

@@ -121,12 +121,30 @@ SKEIN_NOINLINE chan_status blocker::wait() noexcept {
   guard_.wait(why_);
   if (!guard_.needed()) return chan_status::done;
   guard_.disarm();
+  const chan_status result = status_of(w_.winner());
+  // Whoever served the waiter has taken the node out before, and the queue may be gone with its object.
+  if (result == chan_status::done) return result;
   if (detail::spin_lock* lock = node_.lock) {
     lock->lock();
     if (node_.linked) detail::unlink(*node_.list, &node_);
     lock->unlock();
   }
-  return status_of(w_.winner());
+  return result;
+}
+
+void wake_list::wake() noexcept {
+  for (wait_node* n = list_.head; n != nullptr;) {
+    wait_node* next = n->next;  // the node is gone with its waiter
+    sched::wake(n->who);
+    n = next;
+  }
+}
+
+void wake_all(detail::wait_queue& q) noexcept {
+  wake_list claimed;
+  while (wait_node* n = detail::take_waiter(q.list)) claimed.add(n);
+  q.lock.unlock();
+  claimed.wake();
 }
 
 void block_for_ever(status why) noexcept {

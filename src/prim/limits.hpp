@@ -94,6 +94,25 @@ class blocker {
   wait_node node_{};
 };
 
+// wake_list: waiters that were taken out of their lists under a lock and will be woken, in that order,
+// after it is dropped.
+class wake_list {
+ public:
+  void add(wait_node* n) noexcept {
+    n->next = nullptr;
+    (list_.tail != nullptr ? list_.tail->next : list_.head) = n;
+    list_.tail = n;
+  }
+  void wake() noexcept;
+
+ private:
+  detail::wait_list list_;
+};
+
+// wake_all() takes everybody out of a queue and wakes them; the lock is held and dropped here. Those
+// whose time or context ended first are skipped.
+void wake_all(detail::wait_queue& q) noexcept;
+
 // block_for_ever() is the wait that nothing ends.
 [[noreturn]] void block_for_ever(status why) noexcept;
 

@@ -8,28 +8,8 @@ namespace skein::inline SKEIN_ABI {
 
 using detail::chan_status;
 using prim::blocker;
+using prim::wake_all;
 using sched::status;
-
-namespace {
-
-// Takes everybody out of a queue and wakes them; the lock is held and dropped here. Those whose time
-// or context ended first are skipped.
-void wake_all(detail::wait_queue& q) noexcept {
-  detail::wait_list claimed;
-  while (detail::wait_node* n = detail::take_waiter(q.list)) {
-    n->next = nullptr;
-    (claimed.tail != nullptr ? claimed.tail->next : claimed.head) = n;
-    claimed.tail = n;
-  }
-  q.lock.unlock();
-  for (detail::wait_node* n = claimed.head; n != nullptr;) {
-    detail::wait_node* next = n->next;
-    sched::wake(n->who);
-    n = next;
-  }
-}
-
-}  // namespace
 
 // wait_group
 //
