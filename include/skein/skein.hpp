@@ -17,6 +17,7 @@
 #include "skein/rate_limiter.hpp"
 #include "skein/runtime.hpp"
 #include "skein/select.hpp"
+#include "skein/semaphore.hpp"
 #include "skein/singleflight.hpp"
 #include "skein/stop_token.hpp"
 #include "skein/task.hpp"

@@ -109,8 +109,8 @@ void limit_guard::consume(status why) noexcept {
     sched::thread_wait(w_, detail::never, timeout_index);
 }
 
-void blocker::link(detail::wait_queue& q, bool front) noexcept {
-  node_ = {nullptr, nullptr, &w_, nullptr, &q.lock, &q.list, 0, guard_.needed(), false, false};
+void blocker::link(detail::wait_queue& q, bool front, void* slot) noexcept {
+  node_ = {nullptr, nullptr, &w_, slot, &q.lock, &q.list, 0, guard_.needed(), false, false};
   w_.nodes = &node_;
   w_.count = 1;
   if (w_.g != nullptr) w_.g->waiting = &w_;

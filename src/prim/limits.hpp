@@ -82,7 +82,8 @@ class blocker {
     return mine;
   }
   chan_status result() const noexcept { return status_of(w_.winner()); }
-  void link(detail::wait_queue& q, bool front = false) noexcept;
+  // link() publishes the wait, with a word of the frame for those who serve it.
+  void link(detail::wait_queue& q, bool front = false, void* slot = nullptr) noexcept;
   chan_status wait() noexcept;
   bool handed() const noexcept { return node_.ok; }  // what the waker left in node.ok
 

@@ -104,15 +104,20 @@ SKEIN_ALWAYS_INLINE void unlink(wait_list& l, wait_node* n) noexcept {
 }
 
 // take_waiter() takes out the first node whose waiter can be claimed; null if there is none. Nodes
-// of waiters that others have claimed are dropped on the way.
-SKEIN_ALWAYS_INLINE wait_node* take_waiter(wait_list& l) noexcept {
+// of waiters that others have claimed are dropped on the way. take_waiter_if() stops at the first
+// node that `serves` refuses.
+template <class F> SKEIN_ALWAYS_INLINE wait_node* take_waiter_if(wait_list& l, F serves) noexcept {
   while (wait_node* n = l.head) {
+    if (!serves(n)) break;
     // Claimed before it is unlinked: after that a node that is not ours may be gone.
     const bool ours = !n->many || n->who->try_claim(n->index);
     unlink(l, n);
     if (ours) return n;
   }
   return nullptr;
+}
+SKEIN_ALWAYS_INLINE wait_node* take_waiter(wait_list& l) noexcept {
+  return take_waiter_if(l, [](const wait_node*) { return true; });
 }
 
 }  // namespace skein::inline SKEIN_ABI::detail
