@@ -199,6 +199,33 @@ void locks() {
   require(count == begun, "everybody was inside");
 }
 
+// Readers that would like a table of their own, and a writer that waits.
+void shared_locks() {
+  skein::shared_mutex m;
+  skein::wait_group wg;
+  int value = 0;
+  int written = 0;
+  for (int k = 0; k < 3; ++k)
+    attempt([&] {
+      wg.go([&] {
+        for (int i = 0; i < 4000; ++i) {
+          m.lock_shared();
+          require(value == 0, "no writer inside");
+          if (i % 512 == 0) skein::yield();
+          m.unlock_shared();
+        }
+        bool mine = false;
+        if (!attempt([&] { mine = m.try_lock_for(10s); })) m.lock(), mine = true;
+        require(mine && ++value == 1, "alone inside");
+        ++written;
+        --value;
+        m.unlock();
+      });
+    });
+  wg.wait();
+  require(m.try_lock() && written <= 3, "nobody is left inside");
+}
+
 void descriptors() {
   int p[2];
   require(pipe2(p, O_NONBLOCK | O_CLOEXEC) == 0, "pipe2");
@@ -292,6 +319,7 @@ void program() {
   step(tasks);
   step(contexts);
   step(locks);
+  step(shared_locks);
   step(descriptors);
   step(stacks);
   step(threads);

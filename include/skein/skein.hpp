@@ -18,6 +18,7 @@
 #include "skein/runtime.hpp"
 #include "skein/select.hpp"
 #include "skein/semaphore.hpp"
+#include "skein/shared_mutex.hpp"
 #include "skein/singleflight.hpp"
 #include "skein/stop_token.hpp"
 #include "skein/task.hpp"

@@ -29,6 +29,8 @@ const char* name(status s) noexcept {
     case status::fd: return "IO wait";
     case status::semaphore: return "semaphore";
     case status::condition: return "condition_variable wait";
+    case status::read_lock: return "shared_mutex lock_shared";
+    case status::write_lock: return "shared_mutex lock";
   }
   return "?";
 }

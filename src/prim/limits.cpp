@@ -109,12 +109,12 @@ void limit_guard::consume(status why) noexcept {
     sched::thread_wait(w_, detail::never, timeout_index);
 }
 
-void blocker::link(detail::wait_queue& q, bool front, void* slot) noexcept {
-  node_ = {nullptr, nullptr, &w_, slot, &q.lock, &q.list, 0, guard_.needed(), false, false};
+void blocker::link(detail::spin_lock& lock, detail::wait_list& list, bool front, void* slot) noexcept {
+  node_ = {nullptr, nullptr, &w_, slot, &lock, &list, 0, guard_.needed(), false, false};
   w_.nodes = &node_;
   w_.count = 1;
   if (w_.g != nullptr) w_.g->waiting = &w_;
-  front ? detail::link_front(q.list, &node_) : detail::link_back(q.list, &node_);
+  front ? detail::link_front(list, &node_) : detail::link_back(list, &node_);
 }
 
 SKEIN_NOINLINE chan_status blocker::wait() noexcept {
