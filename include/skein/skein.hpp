@@ -1,12 +1,14 @@
 // Everything. A program may as well include the one header it needs.
 #pragma once
 
+#include "skein/barrier.hpp"
 #include "skein/chan.hpp"
 #include "skein/condition_variable.hpp"
 #include "skein/context.hpp"
 #include "skein/debug.hpp"
 #include "skein/error.hpp"
 #include "skein/go.hpp"
+#include "skein/latch.hpp"
 #include "skein/map.hpp"
 #include "skein/mutex.hpp"
 #include "skein/net/poll.hpp"

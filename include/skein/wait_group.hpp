@@ -27,7 +27,7 @@ class wait_group {
 
   // add() changes the counter by n; at zero the waiters are released. Throws misuse, leaving the
   // counter as it was, if it would become negative or overflow.
-  void add(int n = 1);
+  void add(int n = 1) { change(n, "skein: negative wait_group counter"); }
   void done() { add(-1); }
 
   // wait() blocks until the counter is zero. The timed and context forms return false when the
@@ -68,7 +68,10 @@ class wait_group {
     wait_group* wg;
     ~finisher() { wg->done(); }
   };
+  friend class latch;
+  void change(int n, const char* below_zero);
   bool wait(const detail::limit& l);
+  bool is_zero() noexcept;
 
   // counter in the high half, bit 0 set while the queue may hold waiters
   detail::atomic<std::uint64_t> state_{0};

@@ -31,6 +31,7 @@ const char* name(status s) noexcept {
     case status::condition: return "condition_variable wait";
     case status::read_lock: return "shared_mutex lock_shared";
     case status::write_lock: return "shared_mutex lock";
+    case status::barrier: return "barrier wait";
   }
   return "?";
 }

@@ -22,7 +22,7 @@ using sched::status;
 // destroy the group at once. One that finds the counter at zero but `waiting` still set joins the
 // queue, for whoever is about to release it.
 
-void wait_group::add(int n) {
+void wait_group::change(int n, const char* below_zero) {
   constexpr std::uint64_t one = std::uint64_t{1} << 32;
   sched::attend_if_asked();
   if (n < 0) arch::edge_release(this);
@@ -30,7 +30,7 @@ void wait_group::add(int n) {
   std::uint64_t after;
   do {
     const std::int64_t counter = static_cast<std::int64_t>(before >> 32) + n;
-    if (counter < 0) throw misuse("skein: negative wait_group counter");
+    if (counter < 0) throw misuse(below_zero);
     if (counter > 0x7fffffff) throw misuse("skein: wait_group counter overflow");
     after = (static_cast<std::uint64_t>(counter) * one) | (before & 1);
     // acq_rel: the one who reaches zero passes on what all the others did.
@@ -41,12 +41,15 @@ void wait_group::add(int n) {
   wake_all(waiters_);
 }
 
+bool wait_group::is_zero() noexcept {
+  if (state_.load(std::memory_order_acquire) != 0) return false;
+  arch::edge_acquire(this);
+  return true;
+}
+
 bool wait_group::wait(const detail::limit& l) {
   sched::attend_if_asked();
-  if (state_.load(std::memory_order_acquire) == 0) {
-    arch::edge_acquire(this);
-    return true;
-  }
+  if (is_zero()) return true;
   blocker b(l, status::wait_group);
   chan_status result;
   if (!b.begin(result)) return false;
