@@ -1,6 +1,7 @@
 // Everything. A program may as well include the one header it needs.
 #pragma once
 
+#include "skein/atomic_wait.hpp"
 #include "skein/barrier.hpp"
 #include "skein/chan.hpp"
 #include "skein/condition_variable.hpp"

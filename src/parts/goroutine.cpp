@@ -32,6 +32,7 @@ const char* name(status s) noexcept {
     case status::read_lock: return "shared_mutex lock_shared";
     case status::write_lock: return "shared_mutex lock";
     case status::barrier: return "barrier wait";
+    case status::atomic: return "atomic_wait";
   }
   return "?";
 }

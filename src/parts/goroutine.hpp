@@ -37,7 +37,7 @@ struct runtime_state;
 enum class status : std::uint8_t {
   free, runnable, running, ended,
   chan_send, chan_recv, select, select_nothing, nil_chan, sleep, wait_group, mutex, once, join, fd,
-  semaphore, condition, read_lock, write_lock, barrier
+  semaphore, condition, read_lock, write_lock, barrier, atomic
 };
 const char* name(status s) noexcept;
 
