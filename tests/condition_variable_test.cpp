@@ -305,7 +305,8 @@ TEST_P(condition_variable, tokens_and_waiters_come_out_even) {
               case 0: cv.wait(hold); break;
               case 1: (void)cv.wait_for(hold, std::chrono::nanoseconds(dice.below(3000))); break;
               case 2: {
-                auto [ctx, cancel] = skein::with_timeout(skein::background(), std::chrono::nanoseconds(dice.below(3000)));
+                const auto d = std::chrono::nanoseconds(dice.below(3000));
+                auto [ctx, cancel] = skein::with_timeout(skein::background(), d);
                 (void)cv.wait(hold, ctx);
                 break;
               }

@@ -6,13 +6,18 @@
 
 #include <unistd.h>
 
+#include "skein/atomic_wait.hpp"
+#include "skein/barrier.hpp"
 #include "skein/chan.hpp"
+#include "skein/condition_variable.hpp"
 #include "skein/context.hpp"
 #include "skein/go.hpp"
 #include "skein/mutex.hpp"
 #include "skein/net/poll.hpp"
 #include "skein/runtime.hpp"
 #include "skein/select.hpp"
+#include "skein/semaphore.hpp"
+#include "skein/shared_mutex.hpp"
 #include "skein/task.hpp"
 #include "skein/time.hpp"
 #include "skein/wait_group.hpp"
@@ -210,7 +215,23 @@ TEST(end_of_run, what_main_owned_may_go_before_those_who_wait_for_it) {
               skein::go([&] { skein::select(recv(c), recv(skein::receiver<int>(skein::nil))); });
               skein::go([&] { m.lock(); });
               skein::go([&] { wg.wait(); });
-              while (skein::stats().parks - before < 4) skein::yield();
+              skein::condition_variable cv;
+              skein::semaphore sem(0);
+              skein::shared_mutex rw;
+              skein::barrier step(2);
+              std::atomic<int> value{0};
+              rw.lock();
+              skein::go([&] {
+                skein::mutex own;
+                std::unique_lock hold(own);
+                cv.wait_for(hold, std::chrono::hours(1));
+              });
+              skein::go([&] { (void)sem.try_acquire_for(std::chrono::hours(1)); });
+              skein::go([&] { rw.lock(); });
+              skein::go([&] { rw.lock_shared(); });
+              skein::go([&] { step.arrive_and_wait(); });
+              skein::go([&] { skein::atomic_wait(value, 0); });
+              while (skein::stats().parks - before < 10) skein::yield();
             },
             with_procs(procs));
     });

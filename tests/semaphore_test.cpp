@@ -332,7 +332,9 @@ TEST(semaphore_model, agrees_on_who_is_served_and_when) {
         }
       });
     wg.wait();
-    const auto by_name = [](const event& a, const event& b) { return std::pair(a.who, a.step) < std::pair(b.who, b.step); };
+    const auto by_name = [](const event& a, const event& b) {
+      return std::pair(a.who, a.step) < std::pair(b.who, b.step);
+    };
     std::vector<event> log;
     for (const auto& of_one : logs) log.insert(log.end(), of_one.begin(), of_one.end());
     std::sort(expected.log.begin(), expected.log.end(), by_name);

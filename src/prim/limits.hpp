@@ -84,7 +84,9 @@ class blocker {
   chan_status result() const noexcept { return status_of(w_.winner()); }
   // link() publishes the wait, with a word of the frame for those who serve it.
   void link(detail::spin_lock& lock, detail::wait_list& list, bool front = false, void* slot = nullptr) noexcept;
-  void link(detail::wait_queue& q, bool front = false, void* slot = nullptr) noexcept { link(q.lock, q.list, front, slot); }
+  void link(detail::wait_queue& q, bool front = false, void* slot = nullptr) noexcept {
+    link(q.lock, q.list, front, slot);
+  }
   chan_status wait() noexcept;
   bool handed() const noexcept { return node_.ok; }  // what the waker left in node.ok
 

@@ -65,8 +65,10 @@ read_slots::table* read_slots::prepare(const sched::proc* p) noexcept {
   const int size = p->rt->made_procs.load(std::memory_order_acquire);
   try {
     auto* t = new (sys::allocate(bytes(size), alignof(table::line))) table{size};
-    for (int i = 0; i < size; ++i)
-      (new (&t->at(i)) table::line)->owner.store(p->rt->all_procs[i].load(std::memory_order_acquire), std::memory_order_relaxed);
+    for (int i = 0; i < size; ++i) {
+      auto* slot = new (&t->at(i)) table::line;
+      slot->owner.store(p->rt->all_procs[i].load(std::memory_order_acquire), std::memory_order_relaxed);
+    }
     return t;
   } catch (const std::bad_alloc&) {
     return nullptr;

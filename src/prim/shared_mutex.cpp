@@ -196,8 +196,9 @@ SKEIN_NOINLINE bool shared_mutex::lock_shared_here() noexcept {
   std::uint64_t s = state_.load(std::memory_order_relaxed);
   while ((s & (held | slow)) == 0) {
     // Acquire pairs with the release of unlock().
-    if (!state_.compare_exchange_weak(s, s + reader + tally, std::memory_order_acquire, std::memory_order_relaxed)) continue;
-    if ((s / tally + 1) % bias_after == 0) [[unlikely]] spread();
+    const std::uint64_t next = s + reader + tally;
+    if (!state_.compare_exchange_weak(s, next, std::memory_order_acquire, std::memory_order_relaxed)) continue;
+    if (next / tally % bias_after == 0) [[unlikely]] spread();
     return true;
   }
   return false;
