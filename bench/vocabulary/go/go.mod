@@ -1,0 +1,3 @@
+module vocabulary
+
+go 1.25
