@@ -88,6 +88,30 @@ TEST_P(context, the_first_cancel_counts) {
     auto [plain, cancel_plain] = skein::with_cancel(skein::background());
     cancel_plain();
     EXPECT_THROW(std::rethrow_exception(plain.cause()), std::system_error);
+    cancel_plain(error("late"));
+    EXPECT_THROW(std::rethrow_exception(plain.cause()), std::system_error);
+  }, 20);
+}
+
+std::error_code code_of(const skein::context& ctx) {
+  try {
+    std::rethrow_exception(ctx.cause());
+  } catch (const std::system_error& x) {
+    return x.code();
+  }
+}
+
+// covers: X1
+TEST_P(context, without_a_cause_it_is_the_error) {
+  repeat([] {
+    const auto [late, cancel_late] = skein::with_timeout(skein::background(), -1s);
+    EXPECT_EQ(code_of(late), errc::deadline_exceeded);
+    const auto [parent, cancel] = skein::with_cancel(skein::background());
+    const auto [before, cancel_before] = skein::with_timeout(parent, 1h);
+    EXPECT_EQ(before.cause(), nullptr);
+    cancel();
+    const auto [after, cancel_after] = skein::with_cancel(parent);
+    for (const skein::context& ctx : {parent, before, after}) EXPECT_EQ(code_of(ctx), errc::canceled);
   }, 20);
 }
 

@@ -37,7 +37,7 @@ struct context_core {
 
   mutable spin_lock lock;  // the rest
   int why = 0;
-  std::exception_ptr cause;
+  std::exception_ptr cause;  // null: context_cause() makes one for each who asks; few do
   chan_core* done = nullptr;
   context_core* children = nullptr;
   callbacks after;
@@ -252,7 +252,6 @@ context_core* end_one(context_core* c, errc why, const std::exception_ptr& cause
 
 void context_cancel(context_core* c, errc why, std::exception_ptr cause) noexcept {
   if (!c->can_end) return;
-  if (cause == nullptr) cause = std::make_exception_ptr(std::system_error(make_error_code(why), "skein: context"));
   // A list instead of recursion: a chain of contexts may be long.
   context_core* todo = end_one(c, why, cause);
   while (todo != nullptr) {
@@ -284,10 +283,13 @@ std::exception_ptr context_cause(const context_core* c) {
   const context_core* e = ending_of(c);
   if (e == nullptr) return nullptr;
   e->lock.lock();
+  const int why = e->why;
   std::exception_ptr p = e->cause;
   e->lock.unlock();
-  if (p != nullptr) arch::edge_acquire(&e->why);
-  return p;
+  if (why == 0) return nullptr;
+  arch::edge_acquire(&e->why);
+  if (p != nullptr) return p;
+  return std::make_exception_ptr(std::system_error(make_error_code(static_cast<errc>(why)), "skein: context"));
 }
 
 std::optional<time_point> context_deadline_of(const context_core* c) noexcept {
