@@ -27,7 +27,8 @@ class once {
   ~once() { waiters_.settle(); }
 
   template <std::invocable F> void call(F&& f) {
-    if (done() || !begin()) return;
+    if (done()) [[likely]] return;
+    if (!begin()) return;
     struct ender {
       once* o;
       ~ender() { o->end(); }
