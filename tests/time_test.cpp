@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "skein/chan.hpp"
+#include "skein/context.hpp"
 #include "skein/go.hpp"
 #include "skein/runtime.hpp"
 #include "skein/select.hpp"
@@ -75,6 +76,58 @@ TEST(sleep, of_overflowing_length_does_not_end_at_once) {
     skein::sleep_for(24h * 365 * 100);
     EXPECT_EQ(woken, 0);
   });
+}
+
+// covers: T1 X3 D4
+TEST(sleep, ends_with_its_context_at_the_latest) {
+  in_simulation([] {
+    const elapsed t;
+    EXPECT_TRUE(skein::sleep_for(skein::background(), 1h));
+    EXPECT_EQ(t(), 1h);
+    auto [ctx, cancel] = skein::with_timeout(skein::background(), 2h);
+    EXPECT_TRUE(skein::sleep_for(ctx, 1h));
+    EXPECT_FALSE(skein::sleep_until(ctx, skein::time_point::max()));
+    EXPECT_EQ(t(), 3h);
+    EXPECT_FALSE(skein::sleep_for(ctx, 1h));
+    EXPECT_FALSE(skein::sleep_for(ctx, -1h));
+    EXPECT_TRUE(skein::sleep_for(skein::background(), -1h));
+    EXPECT_EQ(t(), 3h);
+  });
+}
+
+struct sleeping : everywhere::on_procs {};
+SKEIN_EVERYWHERE(sleeping);
+
+// covers: T1 X3
+TEST_P(sleeping, its_end_and_a_cancel_may_race) {
+  repeat([] {
+    auto [ctx, cancel] = skein::with_cancel(skein::background());
+    skein::wait_group wg;
+    for (const auto d : {1ns, 1000ns, 20'000ns})
+      wg.go([c = ctx, d] {
+        const elapsed t;
+        if (skein::sleep_for(c, d)) {
+          EXPECT_GE(t(), d);
+        } else {
+          EXPECT_EQ(c.err(), skein::errc::canceled);
+        }
+      });
+    wg.go([c = ctx] { EXPECT_FALSE(skein::sleep_for(c, 1h)); });
+    wg.go([c = &cancel] { (*c)(); });
+    wg.wait();
+    if (simulated()) skein::sleep_for(2h);  // past what a deadline left behind would do
+  });
+}
+
+// covers: X3 R4
+TEST(sleep, of_a_plain_thread_ends_with_its_context) {
+  skein::runtime r(everywhere::with_procs(1));
+  for (std::uint64_t i = scaled(200); i > 0; --i) {
+    auto [ctx, cancel] = skein::with_cancel(skein::background());
+    r.run([c = &cancel] { skein::go([c] { (*c)(); }); });
+    EXPECT_FALSE(skein::sleep_for(ctx, 1h));
+    EXPECT_TRUE(skein::sleep_for(skein::background(), 1ns));
+  }
 }
 
 // covers: T1 T2

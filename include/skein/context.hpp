@@ -166,5 +166,8 @@ template <std::invocable F> auto after_func(const context& ctx, F&& f) {
 inline detail::limit detail::limit::by(const context& ctx) noexcept {
   return {true, false, {}, ctx.core()};
 }
+inline detail::limit detail::limit::by(const context& ctx, time_point t) noexcept {
+  return {true, true, t, ctx.core()};
+}
 
 }  // namespace skein::inline SKEIN_ABI

@@ -27,16 +27,25 @@ bool timer_stop(timer_core* t) noexcept;
 bool timer_reset(timer_core* t, time_point when, duration period);
 void timer_retain(timer_core* t) noexcept;
 void timer_release(timer_core* t) noexcept;
-void sleep_until(time_point t);
+bool sleep(const limit& l);  // true: until its time, false: its context ended first
 
 }  // namespace detail
 
 // sleep_for(), sleep_until() park the caller. A negative or zero time yields.
 template <class Rep, class Period> void sleep_for(std::chrono::duration<Rep, Period> d) {
-  detail::sleep_until(detail::deadline_after(d));
+  detail::sleep(detail::limit::until(detail::deadline_after(d)));
 }
 template <class Clock, class Dur> void sleep_until(std::chrono::time_point<Clock, Dur> t) {
-  detail::sleep_until(detail::deadline_at(t));
+  detail::sleep(detail::limit::until(detail::deadline_at(t)));
+}
+// The context forms return false when ctx ends first, and at once when it has ended already.
+template <class Rep, class Period>
+bool sleep_for(const context& ctx, std::chrono::duration<Rep, Period> d) {
+  return detail::sleep(detail::limit::by(ctx, detail::deadline_after(d)));
+}
+template <class Clock, class Dur>
+bool sleep_until(const context& ctx, std::chrono::time_point<Clock, Dur> t) {
+  return detail::sleep(detail::limit::by(ctx, detail::deadline_at(t)));
 }
 
 // timer: sends the time on chan() once, when d is over (Go: time.NewTimer).

@@ -114,7 +114,7 @@ bool rate_limiter::wait_n(const context& ctx, std::size_t n, time_point latest) 
   reservation r = take(nullptr, n, &latest);
   if (!r.ok()) return false;
   if (r.delay() == duration::zero()) return true;
-  if (ctx.done().recv_until(r.act_).status() == status::timeout) return true;
+  if (sleep_until(ctx, r.act_)) return true;
   r.cancel();
   return false;
 }

@@ -286,20 +286,20 @@ void timer_destroy(chan_core* c) noexcept {
   sys::deallocate(t, sizeof(timer_core), alignof(timer_core));
 }
 
-void sleep_until(time_point until) {
+bool sleep(const limit& l) {
   sched::attend_if_asked();
-  const std::int64_t when = until.time_since_epoch().count();
-  if (when <= sched::current_ns()) {
+  chan_status why;
+  if (prim::limit_guard::over(l, why)) {
+    if (why == chan_status::canceled) return false;
     yield();
-    return;
+    return true;
   }
-  limit l = limit::until(until);
   waiter me(sched::current_goroutine());
   prim::limit_guard guard(me, l);
   guard.arm();
-  if (me.g != nullptr) me.g->waiting = &me;
   guard.wait(status::sleep);
   guard.disarm();
+  return me.winner() == prim::timeout_index;
 }
 
 }  // namespace detail

@@ -35,6 +35,7 @@ struct limit {
   static limit never() noexcept { return {false, false, {}, nullptr}; }
   static limit until(time_point t) noexcept { return {true, true, t, nullptr}; }
   static limit by(const context& ctx) noexcept;
+  static limit by(const context& ctx, time_point t) noexcept;  // whichever comes first
 };
 
 // chan_make allocates a channel with one reference. Throws std::length_error for a capacity whose
