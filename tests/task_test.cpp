@@ -2,12 +2,15 @@
 #include "skein/task.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "skein/chan.hpp"
+#include "skein/context.hpp"
 #include "skein/runtime.hpp"
 #include "skein/select.hpp"
 #include "skein/time.hpp"
@@ -17,6 +20,7 @@
 
 namespace {
 
+using namespace std::chrono_literals;
 using everywhere::scaled;
 using everywhere::tracked;
 using everywhere::with_procs;
@@ -180,6 +184,86 @@ TEST(task_in_place, recursion_over_tasks_gives_the_right_sum) {
   for (const int procs : {1, 2, 4, 8}) skein::run([] { EXPECT_EQ(fib::of(18), 2584); }, with_procs(procs));
 }
 
+// covers: G2 X3
+TEST_P(task, a_wait_can_be_ended_and_leaves_the_result_to_join) {
+  repeat([] {
+    const skein::chan<int> go_on;
+    auto t = skein::spawn(own_stack, [&] { return go_on.recv().value(); });
+    auto [ctx, cancel] = skein::with_cancel(skein::background());
+    EXPECT_FALSE(t.wait_for(1us));
+    EXPECT_FALSE(t.wait_until(skein::now()));
+    skein::wait_group wg;
+    until_parked(1, [&] { wg.go([&, c = ctx] { EXPECT_FALSE(t.wait(c)); }); });
+    cancel();
+    wg.wait();
+    EXPECT_FALSE(t.wait(ctx));
+    for (int i = 0; i < 2; ++i) wg.go([&] { t.wait(); });
+    go_on.send(3);
+    wg.wait();
+    EXPECT_TRUE(t.wait(ctx));
+    EXPECT_TRUE(t.wait_for(-1s));
+    EXPECT_TRUE(t.valid());
+    EXPECT_EQ(t.join(), 3);
+  });
+}
+
+// covers: G2 X3
+TEST_P(task, a_wait_does_not_throw_what_left_the_callable) {
+  repeat([] {
+    auto t = skein::spawn([] { throw 5; });
+    EXPECT_TRUE(t.wait_for(1h));
+    t.wait();
+    EXPECT_THROW(t.join(), int);
+    EXPECT_THROW(t.wait(), skein::misuse);
+    EXPECT_THROW(t.wait_for(1s), skein::misuse);
+    EXPECT_THROW(t.wait(skein::background()), skein::misuse);
+  });
+}
+
+// covers: G2
+TEST(task_in_place, a_limited_wait_leaves_it_to_its_goroutine) {
+  skein::run(
+      [] {
+        const auto parks = skein::stats().parks;
+        auto t = skein::spawn([] {});
+        EXPECT_TRUE(t.wait_for(1h));
+        EXPECT_GT(skein::stats().parks, parks);
+        const auto after = skein::stats().parks;
+        auto u = skein::spawn([] {});
+        u.wait();
+        EXPECT_EQ(skein::stats().parks, after);
+      },
+      with_procs(1));
+}
+
+// covers: G2 X3 Y12
+TEST_P(task, its_end_a_cancel_and_a_time_limit_may_race) {
+  repeat([] {
+    int made = 0;
+    auto [ctx, cancel] = skein::with_cancel(skein::background());
+    auto t = skein::spawn([&] {
+      skein::yield();
+      made = 1;
+    });
+    skein::wait_group wg;
+    for (int i = 0; i < 2; ++i)
+      wg.go([&, c = ctx] {
+        if (t.wait(c)) {
+          EXPECT_EQ(made, 1);
+        }
+      });
+    wg.go([&] {
+      if (t.wait_for(1us)) {
+        EXPECT_EQ(made, 1);
+      }
+    });
+    wg.go([&, c = &cancel] { (*c)(); });
+    wg.wait();
+    t.join();
+    EXPECT_EQ(made, 1);
+  });
+}
+
 // covers: G2 L3
 TEST_P(task, done_stands_in_a_select) {
   repeat([] {
@@ -236,6 +320,8 @@ TEST(task_and_threads, a_plain_thread_joins) {
         auto thrower = skein::spawn([] { throw 1; });
         ASSERT_THROW(thrower.join(), int);
         auto dropped = skein::spawn([] { skein::yield(); });
+        while (!dropped.wait_for(1ms)) {
+        }
       }
     });
   for (auto& t : threads) t.join();

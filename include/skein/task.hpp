@@ -4,6 +4,7 @@
 //   int v = t.join();                       // the value, or the exception that left the callable
 #pragma once
 
+#include <chrono>
 #include <concepts>
 #include <exception>
 #include <memory>
@@ -25,7 +26,7 @@ template <class F> auto spawn_on(runtime_state* rt, const go_options& o, F&& f);
 // its value or rethrows what left it; it throws goroutine_exited if the goroutine called
 // exit_goroutine(), and misuse on an empty task. A task that has not started yet is run in place by
 // whoever joins it. The destructor joins and drops an exception nobody took, counting it in
-// stats().dropped_exceptions.
+// stats().dropped_exceptions; to keep it short, end what the goroutine does first (a context).
 template <class T> class [[nodiscard]] task {
  public:
   task() noexcept = default;
@@ -36,7 +37,8 @@ template <class T> class [[nodiscard]] task {
   }
   ~task() {
     if (core_ == nullptr) return;
-    detail::task_wait(core_, true);
+    detail::task_wait(core_, detail::limit::forever());
+    detail::task_drop(core_);
     detail::task_release(core_);
   }
   void swap(task& o) noexcept { std::swap(core_, o.core_); }
@@ -49,10 +51,22 @@ template <class T> class [[nodiscard]] task {
       detail::task_core* c;
       ~releaser() { detail::task_release(c); }
     } r{std::exchange(core_, nullptr)};
-    detail::task_wait(r.c, false);
+    detail::task_wait(r.c, detail::limit::forever());
     detail::task_rethrow(r.c);
     if constexpr (!std::is_void_v<T>) return static_cast<detail::task_result<T>*>(r.c)->take();
   }
+
+  // wait() blocks until the goroutine has ended and leaves the result to join(), which does not block
+  // then. The timed and context forms return false when it has not ended by then; they never run it
+  // in place. Several may wait at once, but not during a join(). An empty task is misuse.
+  void wait() { wait(detail::limit::forever()); }
+  template <class Rep, class Period> bool wait_for(std::chrono::duration<Rep, Period> d) {
+    return wait(detail::limit::until(detail::deadline_after(d)));
+  }
+  template <class Clock, class Dur> bool wait_until(std::chrono::time_point<Clock, Dur> t) {
+    return wait(detail::limit::until(detail::deadline_at(t)));
+  }
+  bool wait(const context& ctx) { return wait(detail::limit::by(ctx)); }
 
   // done() is closed when the goroutine has ended: a join that can stand in a select.
   receiver<unit> done() {
@@ -64,6 +78,10 @@ template <class T> class [[nodiscard]] task {
   template <class F>
   friend auto detail::spawn_on(detail::runtime_state* rt, const go_options& o, F&& f);
   explicit task(detail::task_core* c) noexcept : core_(c) {}
+  bool wait(const detail::limit& l) {
+    if (core_ == nullptr) throw misuse("skein: wait for an empty task");
+    return detail::task_wait(core_, l);
+  }
   detail::task_core* core_ = nullptr;
 };
 

@@ -26,15 +26,7 @@ bool run_if_waiting(task_core* c) noexcept {
   c->waiters.lock.lock();
   c->state.store(task_core::done, std::memory_order_release);
   chan_core* done = c->done_chan;
-  wait_list claimed = c->waiters.list;  // joiners wait without a limit: to take them out is to claim
-  c->waiters.list = {};
-  for (wait_node* n = claimed.head; n != nullptr; n = n->next) n->linked = false;
-  c->waiters.lock.unlock();
-  for (wait_node* n = claimed.head; n != nullptr;) {
-    wait_node* next = n->next;
-    sched::wake(n->who);
-    n = next;
-  }
+  prim::wake_all(c->waiters);
   if (done != nullptr) chan_close(done);
   return true;
 }
@@ -59,27 +51,34 @@ void task_start(runtime_state* rt, const go_options& o, task_core* c) {
   go_bytes(o, &run_task, &c, sizeof c, rt);
 }
 
-void task_wait(task_core* c, bool drop) noexcept {
+bool task_wait(task_core* c, const limit& l) {
   sched::attend_if_asked();
+  const bool endless = !l.has_deadline && l.ctx == nullptr;
   goroutine* g = sched::current_goroutine();
-  const bool mine = g != nullptr && c->home == sched::runtime_of(g) && run_if_waiting(c);
-  if (!mine && !is_done(c)) {
-    const limit forever = limit::forever();
-    blocker b(forever, status::join);
-    c->waiters.lock.lock();
-    if (c->state.load(std::memory_order_acquire) == task_core::done) {
-      c->waiters.lock.unlock();
-    } else {
-      b.link(c->waiters);
-      c->waiters.lock.unlock();
-      b.wait();
-    }
-    arch::edge_acquire(&c->state);
+  if (endless && g != nullptr && c->home == sched::runtime_of(g) && run_if_waiting(c)) return true;
+  if (is_done(c)) return true;
+  blocker b(l, status::join);
+  chan_status result;
+  if (!b.begin(result)) return false;
+  c->waiters.lock.lock();
+  bool met;
+  if (c->state.load(std::memory_order_acquire) == task_core::done) {
+    c->waiters.lock.unlock();
+    met = b.withdraw();
+  } else {
+    b.link(c->waiters);
+    c->waiters.lock.unlock();
+    met = b.wait() == chan_status::done;
   }
-  if (drop && c->error) {
-    c->error = nullptr;
-    if (runtime_state* rt = sched::attached_runtime()) rt->dropped_exceptions.fetch_add(1, std::memory_order_relaxed);
-  }
+  if (met) arch::edge_acquire(&c->state);
+  return met;
+}
+
+void task_drop(task_core* c) noexcept {
+  if (!c->error) return;
+  c->error = nullptr;
+  if (runtime_state* rt = sched::attached_runtime())
+    rt->dropped_exceptions.fetch_add(1, std::memory_order_relaxed);
 }
 
 void task_rethrow(task_core* c) {

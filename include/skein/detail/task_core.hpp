@@ -36,9 +36,10 @@ struct task_core {
 };
 
 void task_start(runtime_state* rt, const go_options& o, task_core* c);
-// task_wait blocks until c is done; a joiner that finds it waiting runs it in place. `drop` counts
-// and forgets an exception.
-void task_wait(task_core* c, bool drop) noexcept;
+// task_wait() blocks until c is done; false if the limit is reached first. Who waits without a limit
+// runs a task in place that has not begun; then it throws nothing.
+bool task_wait(task_core* c, const limit& l);
+void task_drop(task_core* c) noexcept;  // forgets an exception nobody took, and counts it
 void task_rethrow(task_core* c);
 chan_core* task_done(task_core* c);
 void task_release(task_core* c) noexcept;
