@@ -14,6 +14,9 @@
 namespace skein::inline SKEIN_ABI {
 namespace detail {
 chan_status wait_fd(int fd, fd_event e, const limit& l);
+inline bool fd_is_ready(int fd, fd_event e, const limit& l) {
+  return wait_fd(fd, e, l) == chan_status::done;
+}
 chan_core* fd_chan(int fd, fd_event e);
 }  // namespace detail
 
@@ -25,19 +28,31 @@ inline void wait_readable(int fd) { detail::wait_fd(fd, detail::fd_event::read, 
 inline void wait_writable(int fd) { detail::wait_fd(fd, detail::fd_event::write, detail::limit::forever()); }
 
 // The timed and context forms return false when the time or the context ends first.
-template <class Rep, class Period> bool wait_readable_for(int fd, std::chrono::duration<Rep, Period> d) {
-  return detail::wait_fd(fd, detail::fd_event::read, detail::limit::until(detail::deadline_after(d))) ==
-         detail::chan_status::done;
+template <class Rep, class Period>
+bool wait_readable_for(int fd, std::chrono::duration<Rep, Period> d) {
+  return detail::fd_is_ready(fd, detail::fd_event::read,
+                             detail::limit::until(detail::deadline_after(d)));
 }
-template <class Rep, class Period> bool wait_writable_for(int fd, std::chrono::duration<Rep, Period> d) {
-  return detail::wait_fd(fd, detail::fd_event::write, detail::limit::until(detail::deadline_after(d))) ==
-         detail::chan_status::done;
+template <class Rep, class Period>
+bool wait_writable_for(int fd, std::chrono::duration<Rep, Period> d) {
+  return detail::fd_is_ready(fd, detail::fd_event::write,
+                             detail::limit::until(detail::deadline_after(d)));
+}
+template <class Clock, class Dur>
+bool wait_readable_until(int fd, std::chrono::time_point<Clock, Dur> t) {
+  return detail::fd_is_ready(fd, detail::fd_event::read,
+                             detail::limit::until(detail::deadline_at(t)));
+}
+template <class Clock, class Dur>
+bool wait_writable_until(int fd, std::chrono::time_point<Clock, Dur> t) {
+  return detail::fd_is_ready(fd, detail::fd_event::write,
+                             detail::limit::until(detail::deadline_at(t)));
 }
 inline bool wait_readable(const context& ctx, int fd) {
-  return detail::wait_fd(fd, detail::fd_event::read, detail::limit::by(ctx)) == detail::chan_status::done;
+  return detail::fd_is_ready(fd, detail::fd_event::read, detail::limit::by(ctx));
 }
 inline bool wait_writable(const context& ctx, int fd) {
-  return detail::wait_fd(fd, detail::fd_event::write, detail::limit::by(ctx)) == detail::chan_status::done;
+  return detail::fd_is_ready(fd, detail::fd_event::write, detail::limit::by(ctx));
 }
 
 // readable(), writable() are receivers that give one unit when fd is ready, for a select. Dropping
