@@ -2,20 +2,27 @@
 #include "skein/once.hpp"
 
 #include <atomic>
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "skein/chan.hpp"
+#include "skein/context.hpp"
 #include "skein/go.hpp"
 #include "skein/runtime.hpp"
 #include "skein/task.hpp"
+#include "skein/time.hpp"
 #include "skein/wait_group.hpp"
 #include "support/everywhere.hpp"
+#include "support/process.hpp"
 
 namespace {
 
+using namespace std::chrono_literals;
 using everywhere::tracked;
 
 struct once : everywhere::on_procs {
@@ -79,6 +86,66 @@ TEST_P(once, counts_a_call_that_ended_its_goroutine) {
       ++passed;
     });
     EXPECT_EQ(passed, 4);
+  });
+}
+
+// covers: Y5 X3
+TEST_P(once, a_call_that_waits_can_be_ended) {
+  repeat([] {
+    skein::once o;
+    const skein::chan<skein::unit> finish;
+    const auto never = [] { FAIL() << "a second function"; };
+    auto [ctx, cancel] = skein::with_cancel(skein::background());
+    skein::wait_group wg;
+    until_parked(1, [&] { wg.go([&] { o.call([&] { finish.recv(); }); }); });
+    EXPECT_FALSE(o.call_for(1us, never));
+    EXPECT_FALSE(o.call_until(skein::now(), never));
+    until_parked(1, [&] { wg.go([&, c = ctx] { EXPECT_FALSE(o.call(c, never)); }); });
+    cancel();
+    EXPECT_FALSE(o.call(ctx, never));
+    finish.close();
+    wg.wait();
+    EXPECT_TRUE(o.call(ctx, never));
+    EXPECT_TRUE(o.call_for(-1s, never));
+  });
+}
+
+// covers: Y5 X3
+TEST_P(once, an_ended_context_does_not_keep_the_first_function_from_running) {
+  repeat([] {
+    auto [ctx, cancel] = skein::with_cancel(skein::background());
+    cancel();
+    int calls = 0;
+    skein::once by_context;
+    EXPECT_TRUE(by_context.call(ctx, [&] { ++calls; }));
+    skein::once by_time;
+    EXPECT_TRUE(by_time.call_for(-1s, [&] { ++calls; }));
+    EXPECT_EQ(calls, 2);
+  });
+}
+
+// covers: Y5 Y12 X3
+TEST_P(once, its_end_and_a_cancel_may_race) {
+  repeat([] {
+    skein::once o;
+    int made = 0;
+    auto [ctx, cancel] = skein::with_cancel(skein::background());
+    skein::wait_group wg;
+    wg.go([&] {
+      o.call([&] {
+        skein::yield();
+        made = 1;
+      });
+    });
+    for (int i = 0; i < 3; ++i)
+      wg.go([&, c = ctx] {
+        if (o.call(c, [&] { made = 1; })) {
+          EXPECT_EQ(made, 1);
+        }
+      });
+    wg.go([&, c = &cancel] { (*c)(); });
+    wg.wait();
+    o.call([] { FAIL() << "once more"; });
   });
 }
 
@@ -157,6 +224,49 @@ TEST_P(once, once_value_throws_the_same_to_everybody) {
     for (int i = 0; i < 3; ++i) EXPECT_THROW(value(), std::runtime_error);
     EXPECT_EQ(calls, 1);
   });
+}
+
+// covers: Y5 G4
+TEST_P(once, once_func_and_once_value_left_by_exit_goroutine_have_no_result) {
+  repeat([] {
+    tracked::reset();
+    std::atomic<int> calls{0};
+    std::atomic<int> told{0};
+    const auto leave = [&, t = tracked(1)] {
+      calls += t.value;
+      skein::yield();
+      skein::exit_goroutine();
+      return 1;
+    };
+    const auto func = skein::once_func(leave);
+    const auto value = skein::once_value(leave);
+    EXPECT_EQ(tracked::live(), 3);
+    for (const std::function<void()>& f :
+         {std::function<void()>(func), std::function<void()>([&] { value(); })})
+      crowd(5, [&] {
+        try {
+          f();
+          ADD_FAILURE() << "a result";
+        } catch (const skein::goroutine_exited&) {
+          ++told;
+        }
+      });
+    EXPECT_EQ(calls, 2);
+    EXPECT_EQ(told, 8);
+    EXPECT_EQ(tracked::live(), 1);
+  });
+}
+
+// covers: Y5 G4 R4
+TEST(once_on_threads, hear_of_an_exit_goroutine_by_an_exception) {
+  skein::runtime r(everywhere::with_procs(1));
+  const auto f = skein::once_func([] { skein::exit_goroutine(); });
+  r.run([&] {
+    skein::wait_group wg;
+    wg.go(f);
+    wg.wait();
+  });
+  EXPECT_THROW(f(), skein::goroutine_exited);
 }
 
 // covers: Y5 R4

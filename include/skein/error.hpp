@@ -25,9 +25,11 @@ struct no_runtime : misuse {
   using misuse::misuse;
 };
 
-// goroutine_exited: join() of a task whose goroutine called exit_goroutine().
+// goroutine_exited: the result of something that was left through exit_goroutine(): join() of such a
+// task, another call of such a once_func().
 struct goroutine_exited : std::runtime_error {
-  goroutine_exited() : std::runtime_error("skein: the joined goroutine called exit_goroutine()") {}
+  goroutine_exited()
+      : std::runtime_error("skein: no result, because exit_goroutine() was called") {}
 };
 
 // errc: the outcomes that travel as std::error_code.

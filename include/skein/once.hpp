@@ -4,15 +4,18 @@
 //   init.call([] { load_tables(); });
 #pragma once
 
+#include <chrono>
 #include <concepts>
 #include <exception>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
 
+#include "skein/detail/chan_core.hpp"
+#include "skein/detail/guarded.hpp"
 #include "skein/detail/wait_queue.hpp"
+#include "skein/error.hpp"
 
 namespace skein::inline SKEIN_ABI {
 
@@ -27,13 +30,21 @@ class once {
   ~once() { waiters_.settle(); }
 
   template <std::invocable F> void call(F&& f) {
-    if (done()) [[likely]] return;
-    if (!begin()) return;
-    struct ender {
-      once* o;
-      ~ender() { o->end(); }
-    } e{this};
-    std::forward<F>(f)();
+    call(detail::limit::forever(), std::forward<F>(f));
+  }
+
+  // The timed and context forms return false when another's f has not ended by then. They do not cut
+  // short their own f, and begin it even if the time is over or ctx has ended.
+  template <class Rep, class Period, std::invocable F>
+  bool call_for(std::chrono::duration<Rep, Period> d, F&& f) {
+    return call(detail::limit::until(detail::deadline_after(d)), std::forward<F>(f));
+  }
+  template <class Clock, class Dur, std::invocable F>
+  bool call_until(std::chrono::time_point<Clock, Dur> t, F&& f) {
+    return call(detail::limit::until(detail::deadline_at(t)), std::forward<F>(f));
+  }
+  template <std::invocable F> bool call(const context& ctx, F&& f) {
+    return call(detail::limit::by(ctx), std::forward<F>(f));
   }
 
  private:
@@ -46,57 +57,78 @@ class once {
     return state_.load(std::memory_order_acquire) == 2;
 #endif
   }
-  bool begin() noexcept;  // true for the one who is to run f
+  enum class turn { run, ended, gave_up };
+  turn begin(const detail::limit& l);
   void end() noexcept;
+
+  template <class F> bool call(const detail::limit& l, F&& f) {
+    if (done()) [[likely]] return true;
+    const turn t = begin(l);
+    if (t != turn::run) return t == turn::ended;
+    struct ender {
+      once* o;
+      ~ender() { o->end(); }
+    } e{this};
+    std::forward<F>(f)();
+    return true;
+  }
 
   detail::atomic<std::uint32_t> state_{0};  // 0 not called, 1 running, 2 done
   detail::wait_queue waiters_;
 };
 
-// once_func(f) is a callable that runs f on its first call and does nothing afterwards; if f threw,
-// every call throws the same exception.
-template <class F> auto once_func(F&& f) {
-  struct shared {
-    explicit shared(F&& call) : f(std::forward<F>(call)) {}
-    once o;
-    std::optional<std::decay_t<F>> f;
-    std::exception_ptr error;
-  };
-  return [s = std::make_shared<shared>(std::forward<F>(f))] {
-    s->o.call([&] {
-      try {
-        (*s->f)();
-      } catch (...) {
-        s->error = std::current_exception();
-      }
-      s->f.reset();
+namespace detail {
+
+// once_call: a function to be called once, and what came of it.
+template <class R, class F> class once_call {
+ public:
+  template <class U> explicit once_call(U&& f) : f_(std::in_place, std::forward<U>(f)) {}
+
+  std::add_lvalue_reference_t<const R> operator()() {
+    once_.call([this] {
+      struct ender {  // also when f leaves through exit_goroutine()
+        std::optional<F>& f;
+        ~ender() { f.reset(); }
+      } e{f_};
+      auto keep = [this] {
+        if constexpr (std::is_void_v<R>)
+          (*f_)(), value_.emplace();
+        else
+          value_.emplace((*f_)());
+      };
+      error_ = call_guarded(keep);
     });
-    if (s->error) std::rethrow_exception(s->error);
+    if (error_) std::rethrow_exception(error_);
+    if (!value_) throw goroutine_exited();
+    if constexpr (!std::is_void_v<R>) return *value_;
+  }
+
+ private:
+  struct nothing {};
+
+  once once_;
+  std::optional<F> f_;
+  std::optional<std::conditional_t<std::is_void_v<R>, nothing, R>> value_;
+  std::exception_ptr error_;  // neither of the two: f left through exit_goroutine()
+};
+
+}  // namespace detail
+
+// once_func(f) is a callable that runs f on its first call and does nothing afterwards; if f threw,
+// every call throws the same exception. exit_goroutine() in f ends the goroutine that ran it, and
+// the other calls throw goroutine_exited.
+template <class F> auto once_func(F&& f) {
+  return [s = std::make_shared<detail::once_call<void, std::decay_t<F>>>(std::forward<F>(f))] {
+    (*s)();
   };
 }
 
-// once_value(f) is a callable that returns the value of f, computed on the first call.
+// once_value(f) is a callable that returns the value of f, computed on the first call; otherwise as
+// once_func().
 template <class F> auto once_value(F&& f) {
   using R = std::invoke_result_t<std::decay_t<F>&>;
-  struct shared {
-    explicit shared(F&& call) : f(std::forward<F>(call)) {}
-    once o;
-    std::optional<std::decay_t<F>> f;
-    std::optional<R> value;
-    std::exception_ptr error;
-  };
-  return [s = std::make_shared<shared>(std::forward<F>(f))]() -> const R& {
-    s->o.call([&] {
-      try {
-        s->value.emplace((*s->f)());
-      } catch (...) {
-        s->error = std::current_exception();
-      }
-      s->f.reset();
-    });
-    if (s->error) std::rethrow_exception(s->error);
-    return *s->value;
-  };
+  auto call = std::make_shared<detail::once_call<R, std::decay_t<F>>>(std::forward<F>(f));
+  return [s = std::move(call)]() -> const R& { return (*s)(); };
 }
 
 }  // namespace skein::inline SKEIN_ABI

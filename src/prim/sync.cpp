@@ -210,27 +210,33 @@ void mutex::unlock_slow() {
   if (n != nullptr) sched::wake(n->who);
 }
 
-// once: see state_ in the header; 0 -> 1 by CAS, 1 -> 2 by the one who ran f, with release.
+// once: see state_ in the header; 0 -> 1 by CAS, 1 -> 2 by the one who ran f, with release, under the
+// queue's lock; read with acquire by those who do not take the lock.
 
-bool once::begin() noexcept {
-  for (;;) {
-    std::uint32_t s = state_.load(std::memory_order_acquire);
-    if (s == 2) break;
-    if (s == 0 && state_.compare_exchange_strong(s, 1, std::memory_order_relaxed)) return true;
+once::turn once::begin(const detail::limit& l) {
+  std::uint32_t s = state_.load(std::memory_order_acquire);
+  if (s == 0 &&
+      state_.compare_exchange_strong(s, 1, std::memory_order_relaxed, std::memory_order_acquire))
+    return turn::run;
+  if (s != 2) {
     sched::attend_if_asked();
-    const detail::limit forever = detail::limit::forever();
-    blocker b(forever, status::once);
+    blocker b(l, status::once);
+    chan_status result;
+    if (!b.begin(result)) return turn::gave_up;
     waiters_.lock.lock();
-    if (state_.load(std::memory_order_acquire) == 2) {
+    bool met;
+    if (state_.load(std::memory_order_relaxed) == 2) {
       waiters_.lock.unlock();
-      break;
+      met = b.withdraw();
+    } else {
+      b.link(waiters_);
+      waiters_.lock.unlock();
+      met = b.wait() == chan_status::done;
     }
-    b.link(waiters_);
-    waiters_.lock.unlock();
-    b.wait();
+    if (!met) return turn::gave_up;
   }
   arch::edge_acquire(this);
-  return false;
+  return turn::ended;
 }
 
 void once::end() noexcept {
