@@ -60,15 +60,14 @@ bool wait_group::wait(const detail::limit& l) {
   }
   if (s == 0) {
     waiters_.lock.unlock();
-    const bool met = b.withdraw();
-    arch::edge_acquire(this);
-    return met;
+    if (!b.withdraw()) return false;
+  } else {
+    b.link(waiters_);
+    waiters_.lock.unlock();
+    if (b.wait() != chan_status::done) return false;
   }
-  b.link(waiters_);
-  waiters_.lock.unlock();
-  const bool met = b.wait() == chan_status::done;
   arch::edge_acquire(this);
-  return met;
+  return true;
 }
 
 // mutex
