@@ -70,13 +70,16 @@ shared_mutex::~shared_mutex() {
   writers_.settle();
 }
 
+// What programs may rely on: a writer's unlock comes before everybody's lock (the edge at `this`), a
+// reader's only before a writer's (the edge at `slots_`; state_ has the address of `this`).
+
 // The writer's side.
 
 void shared_mutex::lock() {
   sched::attend_if_asked();
   if (!lock_fast()) [[unlikely]] lock_slow(detail::limit::forever());
   arch::edge_acquire(this);
-  arch::edge_acquire(&state_);
+  arch::edge_acquire(&slots_);
 }
 
 // Acquire pairs with the release of each unlock.
@@ -100,7 +103,7 @@ bool shared_mutex::try_lock() {
   }
   if (!mine) return false;
   arch::edge_acquire(this);
-  arch::edge_acquire(&state_);
+  arch::edge_acquire(&slots_);
   return true;
 }
 
@@ -110,7 +113,7 @@ bool shared_mutex::lock(const detail::limit& l) {
   if (l.ctx != nullptr && prim::limit_guard::over({true, false, {}, l.ctx}, why)) return false;
   if (!try_lock() && !lock_slow(l)) return false;
   arch::edge_acquire(this);
-  arch::edge_acquire(&state_);
+  arch::edge_acquire(&slots_);
   return true;
 }
 
@@ -246,7 +249,7 @@ bool shared_mutex::lock_shared_slow(const detail::limit& l) {
 }
 
 void shared_mutex::unlock_shared() {
-  arch::edge_release(&state_);
+  arch::edge_release(&slots_);
   if ((state_.load(std::memory_order_relaxed) & biased) != 0) {
     sched::worker* w = sched::current();
     read_slot* slot = slots_.of(sched::enter(w));
