@@ -1,119 +1,83 @@
-// Which steps of a program come before which (C7, Y12), as the race detector judges it: for each edge a
-// program that must not be called a race, for each edge that is not promised one that must be.
-//
-// The programs that race put their steps in order by a flag that orders nothing, so a detector that
-// believes in an edge too many has nothing to find. Other builds only run those that do not race.
-#include <atomic>
+// Which steps of a program come before which: channels, mutexes, wait groups, contexts, tasks, timers
+// (C7, Y12).
 #include <chrono>
 #include <mutex>
 #include <optional>
-#include <ostream>
-#include <stdexcept>
-#include <string>
 
 #include "skein/chan.hpp"
 #include "skein/context.hpp"
 #include "skein/go.hpp"
 #include "skein/mutex.hpp"
 #include "skein/once.hpp"
-#include "skein/runtime.hpp"
 #include "skein/select.hpp"
 #include "skein/task.hpp"
 #include "skein/task_group.hpp"
 #include "skein/time.hpp"
 #include "skein/wait_group.hpp"
-#include "support/everywhere.hpp"
-#include "support/process.hpp"
+#include "support/memory_model.hpp"
 
 namespace {
 
 using namespace std::chrono_literals;
+using everywhere::stay;
 using skein::go;
 
-// flag: raised by one, awaited by another, without any order for the detector.
-class flag {
- public:
-  void raise() { up_.store(true, std::memory_order_relaxed); }
-  void await() const {
-    while (!up_.load(std::memory_order_relaxed)) skein::yield();
-  }
-
- private:
-  std::atomic<bool> up_{false};
-};
-
-// What the programs share. Nobody who has touched it ends before the program does: a fiber that is used
-// again hides races.
-struct shared {
-  int x = 0;
-  flag touched;
+struct shared : everywhere::steps {
   skein::chan<int> unbuffered;
   skein::chan<int> two{2};
   skein::mutex m;
   skein::wait_group wg;
   skein::once once;
   skein::cancelable ctx = skein::with_cancel(skein::background());
-
-  [[gnu::noinline]] void write() { x = 1; }
-  [[gnu::noinline]] void read() const {
-    if (x != 1) throw std::logic_error("not yet written");
-  }
-  void write_and_say_so() {
-    write();
-    touched.raise();
-  }
-  void read_when_told() const {
-    touched.await();
-    read();
-  }
 };
-void stay() { skein::chan<int>(skein::nil).recv(); }
-
-struct program {
-  const char* name;
-  void (*body)(shared&);
-};
-void PrintTo(const program& p, std::ostream* os) { *os << p.name; }
-std::string name_of(const ::testing::TestParamInfo<program>& info) { return info.param.name; }
+using program = everywhere::program<shared>;
 
 const program ordered[] = {
-    {"a_send_before_its_receive_unbuffered", [](shared& s) {
+    {"a_send_before_its_receive_unbuffered",
+     [](shared& s) {
        go([&] { s.write(), s.unbuffered.send(1), stay(); });
        s.unbuffered.recv();
        s.read();
      }},
-    {"a_send_before_its_receive_buffered", [](shared& s) {
+    {"a_send_before_its_receive_buffered",
+     [](shared& s) {
        go([&] { s.write(), s.two.send(1), stay(); });
        s.two.recv();
        s.read();
      }},
-    {"a_receive_before_its_send_ends_unbuffered", [](shared& s) {
+    {"a_receive_before_its_send_ends_unbuffered",
+     [](shared& s) {
        go([&] { s.write(), s.unbuffered.recv(), stay(); });
        s.unbuffered.send(1);
        s.read();
      }},
-    {"a_receive_before_the_send_that_needs_its_room", [](shared& s) {
+    {"a_receive_before_the_send_that_needs_its_room",
+     [](shared& s) {
        go([&] { s.write(), s.two.recv(), stay(); });
        for (int i = 0; i < 3; ++i) s.two.send(i);
        s.read();
      }},
-    {"a_close_before_the_receive_that_finds_it", [](shared& s) {
+    {"a_close_before_the_receive_that_finds_it",
+     [](shared& s) {
        go([&] { s.write(), s.two.close(), stay(); });
        s.two.recv();
        s.read();
      }},
-    {"the_sides_of_two_selects", [](shared& s) {
+    {"the_sides_of_two_selects",
+     [](shared& s) {
        go([&] { s.write(), skein::select(send(s.unbuffered, 1), recv(s.two)), stay(); });
        std::optional<int> v;
        skein::select(recv(s.unbuffered, v), recv(s.two));
        s.read();
      }},
-    {"a_try_send_that_did_before_a_try_recv_that_did", [](shared& s) {
+    {"a_try_send_that_did_before_a_try_recv_that_did",
+     [](shared& s) {
        go([&] { s.write(), s.two.try_send(1), stay(); });
        while (!s.two.try_recv().optional()) skein::yield();
        s.read();
      }},
-    {"an_unlock_before_the_next_lock", [](shared& s) {
+    {"an_unlock_before_the_next_lock",
+     [](shared& s) {
        go([&] {
          s.m.lock(), s.write(), s.touched.raise(), s.m.unlock();
          stay();
@@ -122,7 +86,8 @@ const program ordered[] = {
        const std::lock_guard hold(s.m);
        s.read();
      }},
-    {"an_unlock_before_the_try_lock_that_did", [](shared& s) {
+    {"an_unlock_before_the_try_lock_that_did",
+     [](shared& s) {
        go([&] {
          s.m.lock(), s.write(), s.touched.raise(), s.m.unlock();
          stay();
@@ -131,60 +96,84 @@ const program ordered[] = {
        while (!s.m.try_lock()) skein::yield();
        s.read();
      }},
-    {"done_before_wait_ends", [](shared& s) {
+    {"done_before_wait_ends",
+     [](shared& s) {
        s.wg.add();
        go([&] { s.write(), s.wg.done(), stay(); });
        s.wg.wait();
        s.read();
      }},
-    {"the_function_of_a_once_before_any_call_ends", [](shared& s) {
+    {"the_function_of_a_once_before_any_call_ends",
+     [](shared& s) {
        go([&] { s.once.call([&] { s.write_and_say_so(); }), stay(); });
        s.touched.await();
        s.once.call([] {});
        s.read();
      }},
-    {"a_cancel_before_done_is_seen", [](shared& s) {
+    {"a_cancel_before_done_is_seen",
+     [](shared& s) {
        go([&] { s.write(), s.ctx.cancel(), stay(); });
        s.ctx.ctx.done().recv();
        s.read();
      }},
-    {"a_cancel_before_err_tells", [](shared& s) {
+    {"a_cancel_before_the_end_of_a_sleep",
+     [](shared& s) {
+       go([&] { s.write(), s.ctx.cancel(), stay(); });
+       skein::sleep_for(s.ctx.ctx, 1h);
+       s.read();
+     }},
+    {"a_cancel_before_err_tells",
+     [](shared& s) {
        go([&] { s.write(), s.ctx.cancel(), stay(); });
        while (!s.ctx.ctx.err()) skein::yield();
        s.read();
      }},
-    {"a_cancel_before_its_after_func", [](shared& s) {
+    {"a_cancel_before_its_after_func",
+     [](shared& s) {
        skein::after_func(s.ctx.ctx, [&] { s.read(), s.two.close(), stay(); });
        go([&] { s.write(), s.ctx.cancel(), stay(); });
        s.two.recv();
      }},
-    {"go_before_the_first_step", [](shared& s) {
+    {"go_before_the_first_step",
+     [](shared& s) {
        s.write();
        go([&] { s.read(), s.two.close(), stay(); });
        s.two.recv();
      }},
-    {"the_end_of_a_task_before_join_ends", [](shared& s) {
+    {"the_end_of_a_task_before_join_ends",
+     [](shared& s) {
        auto t = skein::spawn([&] { s.write(); });
        t.join();
        s.read();
      }},
-    {"the_end_of_a_task_before_done_is_seen", [](shared& s) {
+    {"the_end_of_a_task_before_a_wait_ends",
+     [](shared& s) {
+       auto t = skein::spawn([&] { s.write(); });
+       t.wait_for(1h);
+       s.read();
+       t.join();
+     }},
+    {"the_end_of_a_task_before_done_is_seen",
+     [](shared& s) {
        auto t = skein::spawn({.stack = 1 << 20}, [&] { s.write(); });
        t.done().recv();
        s.read();
      }},
-    {"the_end_of_a_member_before_the_wait_of_its_group", [](shared& s) {
+    {"the_end_of_a_member_before_the_wait_of_its_group",
+     [](shared& s) {
        skein::task_group g;
        g.go([&] { s.write(); });
        g.wait();
        s.read();
      }},
-    {"the_start_of_a_timer_before_it_fires", [](shared& s) {
+    {"the_start_of_a_timer_before_it_fires",
+     [](shared& s) {
        s.write();
        const auto t = skein::after_func(1us, [&] { s.read(), s.two.close(), stay(); });
        s.two.recv();
      }},
-    {"a_reset_of_a_timer_before_it_fires", [](shared& s) {
+    {"a_reset_of_a_timer_before_it_fires",
+     [](shared& s) {
        auto t = skein::after_func(1h, [&] { s.read(), s.two.close(), stay(); });
        s.write();
        t.reset(1us);
@@ -193,58 +182,68 @@ const program ordered[] = {
 };
 
 const program unordered[] = {
-    {"yield_orders_nothing", [](shared& s) {
+    {"yield_orders_nothing",
+     [](shared& s) {
        go([&] { s.write_and_say_so(), stay(); });
        s.read_when_told();
      }},
-    {"what_follows_go_is_not_before_the_goroutine", [](shared& s) {
+    {"what_follows_go_is_not_before_the_goroutine",
+     [](shared& s) {
        go([&] { s.read_when_told(), s.two.close(), stay(); });
        s.write_and_say_so();
        s.two.recv();
      }},
-    {"what_follows_a_send_is_not_before_its_receive", [](shared& s) {
+    {"what_follows_a_send_is_not_before_its_receive",
+     [](shared& s) {
        go([&] { s.two.send(1), s.write_and_say_so(), stay(); });
        s.two.recv();
        s.read_when_told();
      }},
-    {"a_receive_is_not_before_a_send_that_had_room", [](shared& s) {
+    {"a_receive_is_not_before_a_send_that_had_room",
+     [](shared& s) {
        s.two.send(1);
        go([&] { s.write_and_say_so(), s.two.recv(), stay(); });
        s.touched.await();
        s.two.send(2);
        s.read();
      }},
-    {"two_receives_do_not_order_each_other", [](shared& s) {
+    {"two_receives_do_not_order_each_other",
+     [](shared& s) {
        s.two.send(1), s.two.send(2);
        go([&] { s.write(), s.two.recv(), s.touched.raise(), stay(); });
        s.touched.await();
        s.two.recv();
        s.read();
      }},
-    {"two_sends_do_not_order_each_other", [](shared& s) {
+    {"two_sends_do_not_order_each_other",
+     [](shared& s) {
        go([&] { s.write(), s.two.send(1), s.touched.raise(), stay(); });
        s.touched.await();
        s.two.send(2);
        s.read();
      }},
-    {"the_size_of_a_channel_tells_nothing_of_its_senders", [](shared& s) {
+    {"the_size_of_a_channel_tells_nothing_of_its_senders",
+     [](shared& s) {
        go([&] { s.write(), s.two.send(1), stay(); });
        while (s.two.size() == 0) skein::yield();
        s.read();
      }},
-    {"a_try_recv_that_found_nothing_orders_nothing", [](shared& s) {
+    {"a_try_recv_that_found_nothing_orders_nothing",
+     [](shared& s) {
        go([&] { s.write_and_say_so(), stay(); });
        s.touched.await();
        static_cast<void>(s.two.try_recv());
        s.read();
      }},
-    {"a_try_lock_that_failed_orders_nothing", [](shared& s) {
+    {"a_try_lock_that_failed_orders_nothing",
+     [](shared& s) {
        go([&] { s.m.lock(), s.write_and_say_so(), stay(); });
        s.touched.await();
        static_cast<void>(s.m.try_lock());
        s.read();
      }},
-    {"different_mutexes_do_not_order_each_other", [](shared& s) {
+    {"different_mutexes_do_not_order_each_other",
+     [](shared& s) {
        go([&] {
          skein::mutex own;
          const std::lock_guard hold(own);
@@ -254,77 +253,82 @@ const program unordered[] = {
        const std::lock_guard hold(s.m);
        s.read();
      }},
-    {"what_follows_done_is_not_before_wait_ends", [](shared& s) {
+    {"what_follows_done_is_not_before_wait_ends",
+     [](shared& s) {
        s.wg.add();
        go([&] { s.wg.done(), s.write_and_say_so(), stay(); });
        s.wg.wait();
        s.read_when_told();
      }},
-    {"what_precedes_a_later_call_of_a_once_is_not_before_another", [](shared& s) {
+    {"a_wait_that_gave_up_orders_nothing",
+     [](shared& s) {
+       s.wg.add(2);
+       go([&] { s.write(), s.wg.done(), s.touched.raise(), stay(); });
+       s.touched.await();
+       s.wg.wait_for(1us);
+       s.read();
+     }},
+    {"a_wait_for_a_task_that_gave_up_orders_nothing",
+     [](shared& s) {
+       auto t = skein::spawn([&] { s.write_and_say_so(), s.two.recv(); });
+       s.touched.await();
+       t.wait_for(1us);
+       s.read();
+       s.two.close();
+     }},
+    {"a_call_of_a_once_that_gave_up_orders_nothing",
+     [](shared& s) {
+       go([&] { s.once.call([&] { s.write_and_say_so(), stay(); }); });
+       s.touched.await();
+       s.once.call_for(1us, [] {});
+       s.read();
+     }},
+    {"what_precedes_a_later_call_of_a_once_is_not_before_another",
+     [](shared& s) {
        s.once.call([] {});
        go([&] { s.write(), s.once.call([] {}), s.touched.raise(), stay(); });
        s.touched.await();
        s.once.call([] {});
        s.read();
      }},
-    {"what_follows_a_cancel_is_not_before_done_is_seen", [](shared& s) {
+    {"what_follows_a_cancel_is_not_before_done_is_seen",
+     [](shared& s) {
        go([&] { s.ctx.cancel(), s.write_and_say_so(), stay(); });
        s.ctx.ctx.done().recv();
        s.read_when_told();
      }},
-    {"a_cancel_that_came_second_orders_nothing", [](shared& s) {
+    {"a_cancel_that_came_second_orders_nothing",
+     [](shared& s) {
        s.ctx.cancel();
        go([&] { s.write(), s.ctx.cancel(), s.touched.raise(), stay(); });
        s.touched.await();
        s.ctx.ctx.done().recv();
        s.read();
      }},
-    {"what_follows_the_start_of_a_timer_is_not_before_it_fires", [](shared& s) {
+    {"what_follows_the_start_of_a_timer_is_not_before_it_fires",
+     [](shared& s) {
        const auto t = skein::after_func(1us, [&] { s.read_when_told(), s.two.close(), stay(); });
        s.write_and_say_so();
        s.two.recv();
      }},
-    {"sleep_orders_nothing", [](shared& s) {
+    {"sleep_orders_nothing",
+     [](shared& s) {
        go([&] { s.write_and_say_so(), stay(); });
        skein::sleep_for(1us);
        s.read_when_told();
      }},
 };
 
-everywhere::child_end run_in_child(const program& p, int procs) {
-  return everywhere::run_child([&] {
-    skein::run([&] {
-      shared s;
-      p.body(s);
-    }, everywhere::with_procs(procs));
-  });
-}
-
 struct memory_model : ::testing::TestWithParam<program> {};
-INSTANTIATE_TEST_SUITE_P(ordered, memory_model, ::testing::ValuesIn(ordered), name_of);
-
+INSTANTIATE_TEST_SUITE_P(ordered, memory_model, ::testing::ValuesIn(ordered),
+                         everywhere::name_of<shared>);
 // covers: C7 Y12
-TEST_P(memory_model, has_this_edge) {
-  for (const int procs : {1, 2, 4, 8}) {
-    const auto end = run_in_child(GetParam(), procs);
-    EXPECT_EQ(end.status, 0) << procs << " processors, signal " << end.signal << '\n' << end.text;
-  }
-}
+TEST_P(memory_model, has_this_edge) { everywhere::expect_order(GetParam()); }
 
 struct race : ::testing::TestWithParam<program> {};
-INSTANTIATE_TEST_SUITE_P(unordered, race, ::testing::ValuesIn(unordered), name_of);
-
+INSTANTIATE_TEST_SUITE_P(unordered, race, ::testing::ValuesIn(unordered),
+                         everywhere::name_of<shared>);
 // covers: C7 Y12
-TEST_P(race, is_seen) {
-#if defined(SKEIN_TSAN)
-  for (const int procs : {1, 2, 4, 8}) {
-    const auto end = run_in_child(GetParam(), procs);
-    EXPECT_NE(end.status, 0) << procs << " processors";
-    EXPECT_TRUE(everywhere::contains(end.text, "ThreadSanitizer: data race")) << end.text;
-  }
-#else
-  GTEST_SKIP() << "for the race detector";
-#endif
-}
+TEST_P(race, is_seen) { everywhere::expect_race(GetParam()); }
 
 }  // namespace
