@@ -242,6 +242,13 @@ const program unordered[] = {
        static_cast<void>(s.m.try_lock());
        s.read();
      }},
+    {"a_receive_that_waits_is_not_before_the_close_that_ends_it", [](shared& s) {
+       go([&] { s.write_and_say_so(), s.unbuffered.recv(), stay(); });
+       s.touched.await();
+       for (int i = 0; i < 100; ++i) skein::yield();
+       s.unbuffered.close();
+       s.read();
+     }},
     {"different_mutexes_do_not_order_each_other",
      [](shared& s) {
        go([&] {

@@ -173,7 +173,6 @@ void chan_close(chan_core* c) {
   arch::edge_release(c);
   for (wait_list* list : {&c->receivers, &c->senders})
     while (wait_node* n = take_waiter(*list)) {
-      arch::edge_acquire(n);
       arch::edge_release(n);
       n->ok = false;
       n->next = nullptr;
