@@ -169,6 +169,10 @@ runtime_state* create_runtime(const options& o) {
     rt->idle_proc_list = p;
   }
   rt->idle_procs.store(static_cast<std::uint32_t>(procs), std::memory_order_relaxed);
+  registry& r = runtimes();
+  r.lock.lock();
+  rt->number = ++r.made;  // before its threads, who read it
+  r.lock.unlock();
   arch::edge_release(&rt->opt);  // pairs with worker_thread(), which calls the hooks
   start_monitor(rt.get());
   // The first worker now, so that a system without threads says so here.
@@ -178,9 +182,7 @@ runtime_state* create_runtime(const options& o) {
     destroy_runtime(rt.release());
     throw std::system_error(EAGAIN, std::generic_category(), "skein: cannot start a worker thread");
   }
-  registry& r = runtimes();
   r.lock.lock();
-  rt->number = ++r.made;
   rt->next_runtime = r.first;
   r.first = rt.get();
   r.lock.unlock();
