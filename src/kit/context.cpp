@@ -252,6 +252,8 @@ context_core* end_one(context_core* c, errc why, const std::exception_ptr& cause
 
 void context_cancel(context_core* c, errc why, std::exception_ptr cause) noexcept {
   if (!c->can_end) return;
+  // Whoever sees the end may let the last handle go before this is over.
+  context_retain(c);
   // A list instead of recursion: a chain of contexts may be long.
   context_core* todo = end_one(c, why, cause);
   while (todo != nullptr) {
@@ -266,6 +268,7 @@ void context_cancel(context_core* c, errc why, std::exception_ptr cause) noexcep
     }
     context_release(at);
   }
+  context_release(c);
 }
 
 std::error_code context_err(const context_core* c) noexcept {

@@ -67,8 +67,8 @@ template <class Shared> child_end run_in_child(const program<Shared>& p, int pro
   return run_child([&] {
     skein::run(
         [&] {
-          Shared s;
-          p.body(s);
+          // Never destroyed: whoever stays may still be on his way out of an operation on it.
+          p.body(*new Shared);
         },
         with_procs(procs));
   });
