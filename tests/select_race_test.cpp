@@ -34,27 +34,43 @@ struct tally {
 // A time too short to say whether it or the partner is first.
 std::chrono::nanoseconds moment(everywhere::dice& d) { return std::chrono::nanoseconds(d.below(2000)); }
 
+using channel = skein::chan<std::uint64_t>;
+
+// exchange() sends 1 to count while another receives, both with short time limits, and compares what each
+// says of it. send_one(c, i, dice) tells whether i was sent; receive(c, received, dice) takes one or gives
+// up, and is false when c is closed.
+template <class S, class R> void exchange(std::uint64_t count, S send_one, R receive) {
+  const channel c;
+  tally sent;
+  tally received;
+  auto sender = skein::spawn([&] {
+    everywhere::dice d(1);
+    for (std::uint64_t i = 1; i <= count; ++i)
+      if (send_one(c, i, d)) sent.add(i);
+    c.close();
+  });
+  everywhere::dice d(2);
+  while (receive(c, received, d)) {
+  }
+  sender.join();
+  EXPECT_EQ(sent, received);
+}
+
 // covers: L4 C4
 TEST_P(select_race, a_time_out_against_a_send) {
   const std::uint64_t count = rounds(1'000'000, 10);
   run([&] {
-    const skein::chan<std::uint64_t> c;
-    tally sent;
-    tally received;
-    auto sender = skein::spawn([&] {
-      everywhere::dice d(1);
-      for (std::uint64_t i = 1; i <= count; ++i)
-        if (i % 2 == 0 ? c.send_for(i, moment(d)) : c.try_send(i)) sent.add(i);
-      c.close();
-    });
-    everywhere::dice d(2);
-    for (;;) {
-      auto r = c.recv_for(moment(d));
-      if (r.closed()) break;
-      if (r) received.add(*std::move(r));
-    }
-    sender.join();
-    EXPECT_EQ(sent, received);
+    exchange(
+        count,
+        [](const channel& c, std::uint64_t i, everywhere::dice& d) {
+          return static_cast<bool>(i % 2 == 0 ? c.send_for(i, moment(d)) : c.try_send(i));
+        },
+        [](const channel& c, tally& received, everywhere::dice& d) {
+          auto r = c.recv_for(moment(d));
+          if (r.closed()) return false;
+          if (r) received.add(*std::move(r));
+          return true;
+        });
   });
 }
 
@@ -62,24 +78,17 @@ TEST_P(select_race, a_time_out_against_a_send) {
 TEST_P(select_race, after_against_a_send) {
   const std::uint64_t count = rounds(100'000, 10);
   run([&] {
-    const skein::chan<std::uint64_t> c;
-    tally sent;
-    tally received;
-    auto sender = skein::spawn([&] {
-      everywhere::dice d(1);
-      for (std::uint64_t i = 1; i <= count; ++i)
-        if (skein::select(send(c, i), recv(skein::after(moment(d)))) == 0) sent.add(i);
-      c.close();
-    });
-    everywhere::dice d(2);
-    for (bool open = true; open;) {
-      std::optional<std::uint64_t> v;
-      if (skein::select(recv(skein::after(moment(d))), recv(c, v)) == 0) continue;
-      open = v.has_value();
-      if (open) received.add(*v);
-    }
-    sender.join();
-    EXPECT_EQ(sent, received);
+    exchange(
+        count,
+        [](const channel& c, std::uint64_t i, everywhere::dice& d) {
+          return skein::select(send(c, i), recv(skein::after(moment(d)))) == 0;
+        },
+        [](const channel& c, tally& received, everywhere::dice& d) {
+          std::optional<std::uint64_t> v;
+          if (skein::select(recv(skein::after(moment(d))), recv(c, v)) == 0) return true;
+          if (v) received.add(*v);
+          return v.has_value();
+        });
   });
 }
 
