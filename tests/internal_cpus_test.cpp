@@ -4,6 +4,10 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
 #include <string>
 #include <thread>
 
@@ -45,9 +49,9 @@ TEST(cpus, a_count_is_a_plain_decimal_number_in_range) {
       {"\xc2\xb2", 0},
   };
   for (const auto& row : table)
-    EXPECT_EQ(os::parse_procs(row.text, 1024), row.n) << '"' << row.text << '"';
-  EXPECT_EQ(os::parse_procs("3", 2), 0);
-  EXPECT_EQ(os::parse_procs("2", 2), 2);
+    EXPECT_EQ(os::parse_count(row.text, 1024), row.n) << '"' << row.text << '"';
+  EXPECT_EQ(os::parse_count("3", 2), 0);
+  EXPECT_EQ(os::parse_count("2", 2), 2);
 }
 
 // covers: R7
@@ -71,6 +75,47 @@ TEST(cpus, follow_the_affinity_mask) {
   })
       .join();
   EXPECT_EQ(os::allowed_cpus(), all);
+}
+
+// own_groups: a place for the files of cgroups, with one limit for all.
+class own_groups {
+ public:
+  explicit own_groups(const char* limit) {
+    set(limit);
+    os::cgroup_root = where_.c_str();
+  }
+  ~own_groups() {
+    os::cgroup_root = "/sys/fs/cgroup";
+    std::filesystem::remove_all(where_);
+  }
+  void set(const char* limit) const { std::ofstream(where_ + "/cpu.max") << limit << '\n'; }
+
+ private:
+  static std::string make() {
+    std::string name = (std::filesystem::temp_directory_path() / "skein-groups-XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
+    return name;
+  }
+  const std::string where_ = make();
+};
+
+// covers: R7
+TEST(quota, is_rounded_up_and_capped_by_the_mask) {
+  const int all = os::allowed_cpus();
+  const own_groups g("max 100000");
+  EXPECT_EQ(os::quota_cpus(), all);
+  for (const char* one : {"100000 100000", "1000 100000", "99999 100000"}) {
+    g.set(one);
+    EXPECT_EQ(os::quota_cpus(), 1) << one;
+  }
+  g.set("100001 100000");
+  EXPECT_EQ(os::quota_cpus(), std::min(all, 2));
+  g.set("100000000 100000");
+  EXPECT_EQ(os::quota_cpus(), all);
+  for (const char* nonsense : {"", "max", "x y", "-1 100000", "100000 0"}) {
+    g.set(nonsense);
+    EXPECT_EQ(os::quota_cpus(), all) << nonsense;
+  }
 }
 
 }  // namespace

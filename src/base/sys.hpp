@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <sys/epoll.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #include <cstddef>
@@ -50,6 +51,7 @@ void set_fault_hook(fault_hook h) noexcept;
 void* map(std::size_t bytes) noexcept;  // reserved, readable, writable; null on failure
 void unmap(void* p, std::size_t bytes) noexcept;
 int advise(void* p, std::size_t bytes, int advice) noexcept;
+void give_back(const iovec* pages, int n) noexcept;  // private memory: it reads as zero from now on
 int protect_none(void* p, std::size_t bytes) noexcept;
 int futex_wait(detail::atomic<std::uint32_t>& word, std::uint32_t expected, const timespec* abs_monotonic) noexcept;
 int futex_wake(detail::atomic<std::uint32_t>& word, int n) noexcept;

@@ -44,18 +44,19 @@ double ratio(const std::string& quota, const std::string& period) {
 
 // The tightest quota from the process's group up to the root; 0 if there is none.
 double cgroup_quota() {
+  const std::string root = cgroup_root.load(std::memory_order_relaxed);
   double least = 0;
   const auto consider = [&](double q) {
     if (q > 0 && (least == 0 || q < least)) least = q;
   };
   for (std::string dir = own_group("");; dir.resize(dir.rfind('/'))) {
-    std::istringstream max(first_line("/sys/fs/cgroup" + dir + "/cpu.max"));
+    std::istringstream max(first_line(root + dir + "/cpu.max"));
     std::string quota, period;
     if (max >> quota >> period) consider(ratio(quota, period));
     if (dir.empty() || dir == "/") break;
   }
   for (std::string dir = own_group("cpu");; dir.resize(dir.rfind('/'))) {
-    const std::string at = "/sys/fs/cgroup/cpu" + dir;
+    const std::string at = root + "/cpu" + dir;
     consider(ratio(first_line(at + "/cpu.cfs_quota_us"), first_line(at + "/cpu.cfs_period_us")));
     if (dir.empty() || dir == "/") break;
   }
@@ -63,6 +64,8 @@ double cgroup_quota() {
 }
 
 }  // namespace
+
+constinit detail::atomic<const char*> cgroup_root{"/sys/fs/cgroup"};
 
 int allowed_cpus() noexcept {
   cpu_set_t set;
@@ -82,7 +85,7 @@ int quota_cpus() noexcept {
   }
 }
 
-int parse_procs(const char* text, int most) noexcept {
+int parse_count(const char* text, int most) noexcept {
   int n = 0;
   const char* end = text + std::strlen(text);
   const auto [at, error] = std::from_chars(text, end, n);

@@ -1,6 +1,7 @@
 // How many CPUs this process may use.
 #pragma once
 
+#include "skein/detail/atomic.hpp"
 #include "skein/detail/config.hpp"
 
 namespace skein::inline SKEIN_ABI::os {
@@ -10,7 +11,10 @@ namespace skein::inline SKEIN_ABI::os {
 int allowed_cpus() noexcept;
 int quota_cpus() noexcept;
 
-// parse_procs() reads a processor count; 0 for anything but a decimal number from 1 to `most`.
-int parse_procs(const char* text, int most) noexcept;
+// Where the cgroups are mounted: /sys/fs/cgroup, unless a test has its own.
+extern detail::atomic<const char*> cgroup_root;
+
+// parse_count() reads a count; 0 for anything but a decimal number from 1 to `most`.
+int parse_count(const char* text, int most) noexcept;
 
 }  // namespace skein::inline SKEIN_ABI::os

@@ -5,14 +5,12 @@
 // thread of skein or waits in skein without a deadline. In doubt it stays silent: a thread we do not
 // know may be about to send.
 #include <dirent.h>
-#include <fcntl.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
-#include <cstring>
 
 #include "base/check.hpp"
+#include "os/procfs.hpp"
 #include "sched/dump.hpp"
 #include "sched/registry.hpp"
 #include "sched/sched.hpp"
@@ -35,13 +33,7 @@ int sleeping_threads() noexcept {
     if (e->d_name[0] == '.') continue;
     ++n;
     if (std::atol(e->d_name) == self) continue;
-    char path[300], line[256];
-    std::snprintf(path, sizeof path, "/proc/self/task/%s/stat", e->d_name);
-    const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
-    const ssize_t got = fd < 0 ? -1 : ::read(fd, line, sizeof line - 1);
-    if (fd >= 0) ::close(fd);
-    const char* paren = got > 0 ? static_cast<const char*>(::memrchr(line, ')', static_cast<std::size_t>(got))) : nullptr;
-    if (paren == nullptr || paren + 2 >= line + got || paren[2] != 'S') {
+    if (os::thread_state(std::atol(e->d_name)) != 'S') {
       n = -1;
       break;
     }

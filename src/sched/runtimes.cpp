@@ -50,7 +50,7 @@ int choose_procs(const options& o) {
   if (o.procs < 0 || o.procs > max_procs) throw std::invalid_argument("skein: options.procs must be 0 (default) or 1 to 1024");
   if (o.procs != 0) return o.procs;
   if (const char* text = std::getenv("SKEIN_PROCS"); text != nullptr && *text != 0) {
-    const int n = os::parse_procs(text, max_procs);
+    const int n = os::parse_count(text, max_procs);
     if (n == 0) throw std::invalid_argument(std::string("skein: SKEIN_PROCS=") + text + ": expected a number from 1 to 1024");
     return n;
   }

@@ -1,0 +1,53 @@
+#include "os/procfs.hpp"
+
+#include <fcntl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace skein::inline SKEIN_ABI::os {
+namespace {
+
+// The beginning of a small file, ended by a zero; empty if it cannot be read.
+template <std::size_t N> void read_start(const char* path, char (&into)[N]) noexcept {
+  const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+  const ssize_t got = fd < 0 ? -1 : ::read(fd, into, N - 1);
+  if (fd >= 0) ::close(fd);
+  into[got > 0 ? got : 0] = 0;
+}
+
+}  // namespace
+
+std::size_t address_space_in_use() noexcept {
+  char pages[32];
+  read_start("/proc/self/statm", pages);
+  return std::strtoull(pages, nullptr, 10) * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+bool commits_strictly() noexcept {
+  char mode[8];
+  read_start("/proc/sys/vm/overcommit_memory", mode);
+  return mode[0] == '2';
+}
+
+char thread_state(long thread) noexcept {
+  char path[64], line[128];
+  std::snprintf(path, sizeof path, "/proc/self/task/%ld/stat", thread);
+  read_start(path, line);
+  const char* name_end = std::strrchr(line, ')');  // the name may hold anything
+  return name_end != nullptr && name_end[1] == ' ' ? name_end[2] : '\0';
+}
+
+std::int64_t thread_cpu_ns(int thread) noexcept {
+  if (thread == 0) return 0;
+  // As pthread_getcpuclockid() makes it, which wants a thread that surely lives (clock_getcpuclockid(3)).
+  const clockid_t clock = static_cast<clockid_t>(~static_cast<unsigned>(thread) << 3 | 6);
+  timespec used{};
+  if (::clock_gettime(clock, &used) != 0) return 0;
+  return static_cast<std::int64_t>(used.tv_sec) * 1'000'000'000 + used.tv_nsec;
+}
+
+}  // namespace skein::inline SKEIN_ABI::os
