@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +12,9 @@
 #include <string>
 #include <thread>
 
+#include "sched/sched.hpp"
+#include "skein/runtime.hpp"
+#include "skein/time.hpp"
 #include "support/everywhere.hpp"
 
 namespace {
@@ -116,6 +120,42 @@ TEST(quota, is_rounded_up_and_capped_by_the_mask) {
     g.set(nonsense);
     EXPECT_EQ(os::quota_cpus(), all) << nonsense;
   }
+}
+
+// covers: R7
+TEST(quota, is_followed_while_the_program_runs) {
+  unsetenv("SKEIN_PROCS");
+  const own_groups g("100000 100000");
+  const auto until = [](int n) {
+    while (skein::procs() != n) skein::sleep_for(std::chrono::milliseconds(5));
+  };
+  skein::run([&] {
+    EXPECT_EQ(skein::procs(), 1);
+    g.set("max 100000");
+    until(os::allowed_cpus());
+    g.set("50000 100000");
+    until(1);
+  });
+}
+
+// covers: R7
+TEST(quota, is_not_followed_where_somebody_has_asked_for_a_number) {
+  const own_groups g("100000 100000");
+  const auto end = everywhere::run_child([] {
+    setenv("SKEIN_PROCS", "2", 1);
+    skein::run([] {
+      if (skein::sched::attached_runtime()->follows_quota.load()) throw std::runtime_error("followed");
+    });
+  });
+  EXPECT_EQ(end.status, 0) << end.text;
+  skein::options o;
+  o.procs = 3;
+  skein::run([] { EXPECT_FALSE(skein::sched::attached_runtime()->follows_quota.load()); }, o);
+  skein::run([] {
+    EXPECT_TRUE(skein::sched::attached_runtime()->follows_quota.load());
+    EXPECT_EQ(skein::procs(2), 1);
+    EXPECT_FALSE(skein::sched::attached_runtime()->follows_quota.load());
+  });
 }
 
 }  // namespace

@@ -52,7 +52,7 @@ constexpr int sanitizer_threads =
 
 bool asleep(runtime_state* rt) noexcept {
   return nobody_holds(rt) && rt->main_done.load(std::memory_order_relaxed) == 0 && !work_anywhere(rt) && next_deadline(rt) == detail::never && rt->io.waiters() == 0 &&
-         rt->blocked.load(std::memory_order_relaxed) == 0 && rt->hogs.load(std::memory_order_relaxed) == 0 &&
+         rt->blocked.load(std::memory_order_relaxed) == 0 && rt->strays.load(std::memory_order_relaxed) == 0 &&
          !rt->stopping.load(std::memory_order_relaxed);
 }
 

@@ -166,12 +166,12 @@ void acquire_proc(worker* w) noexcept {
     runtime_state* rt = w->rt;
     if (proc* p = take_idle_proc(rt)) {
       bind(w, p);
-      no_hog(w);
+      no_stray(w);
     } else {
       goroutine* g = w->g;
       g->state.store(status::runnable, std::memory_order_relaxed);
       rt->inject.push(g);
-      no_hog(w);
+      no_stray(w);
       maybe_wake(rt);
       switch_away(w, g, nullptr);
       w = current();
@@ -190,8 +190,8 @@ void acquire_proc(worker* w) noexcept {
   base::fatal("a goroutine was resumed after its runtime ended");
 }
 
-void check_canary(const arch::stack& s) noexcept {
-  if (!s.guarded && !arch::canary_intact(s)) base::fatal("stack overflow in goroutine (found by its canary); see options.stack");
+void check_canary(const goroutine& g, const arch::stack& s) noexcept {
+  if (!s.guarded && !arch::canary_intact(s)) report_overflow(g, s);
 }
 
 // Runs what goroutines run and turns exit_goroutine() into a return. The handler names the private
@@ -217,7 +217,7 @@ void attend(worker* w) {
     return;
   }
   if ((a & attention::canary) != 0)
-    if (const arch::stack* s = w->rt->stacks.find(__builtin_frame_address(0))) check_canary(*s);
+    if (const arch::stack* s = w->rt->stacks.find(__builtin_frame_address(0))) check_canary(*w->g, *s);
   if ((a & attention::no_proc) != 0) {
     acquire_proc(w);
     w = current();
@@ -238,7 +238,7 @@ void end(worker* w, goroutine* g, arch::stack* s) noexcept {
   free_closure(g);
   proc* p = enter(w);
   if (p == nullptr || w->attention_word.load(std::memory_order_relaxed) != 0) {
-    check_canary(*s);
+    check_canary(*g, *s);
     w->dead = g;
     w->dead_stack = s;
     arch::switch_context<arch::leaving::for_good>(&g->ctx, &w->loop, nullptr);

@@ -60,20 +60,30 @@ void print_site(base::text& t, const void* site) {
   t << reinterpret_cast<const void*>(static_cast<const char*>(site) - static_cast<const char*>(info.dli_fbase)) << ")";
 }
 
+}  // namespace
+
+void report_overflow(const goroutine& g, const arch::stack& s) noexcept {
+  base::text t;
+  t << "skein: fatal: stack overflow in goroutine\n  stack: " << std::uint64_t{s.usable() / 1024}
+    << " KiB usable of a reservation of " << std::uint64_t{arch::class_bytes(s.cls) / 1024} << " KiB";
+  if (!s.guarded) t << ", not guarded: found by its canary, late";
+  t << "\n  created by ";
+  print_site(t, g.site);
+  t << "\n  a larger one: go({.stack = 1_MiB}, f), options.stack for all, on_system_stack(f) for one call\n";
+  t.print();
+  ::signal(SIGABRT, SIG_DFL);
+  std::abort();
+}
+
+namespace {
+
 void on_fault(int sig, siginfo_t* info, void* uc) {
   const worker* w = current();
   const goroutine* g = w->g;
   if (g != nullptr) {
     const arch::stack* s = w->rt->stacks.find(info->si_addr);
     if (s != nullptr && static_cast<const char*>(info->si_addr) < s->limit()) {
-      base::text t;
-      t << "skein: fatal: stack overflow in goroutine\n  stack: " << std::uint64_t{s->usable() / 1024}
-        << " KiB usable of a reservation of " << std::uint64_t{arch::class_bytes(s->cls) / 1024} << " KiB\n  created by ";
-      print_site(t, g->site);
-      t << "\n  a larger one: go({.stack = 1_MiB}, f), options.stack for all, on_system_stack(f) for one call\n";
-      t.print();
-      ::signal(SIGABRT, SIG_DFL);
-      std::abort();
+      report_overflow(*g, *s);
     }
   }
   pass_on(sig, info, uc);

@@ -140,11 +140,12 @@ proc* settled_proc(worker* w) noexcept {
   return p;
 }
 
-void no_hog(worker* w) noexcept {
+void no_stray(worker* w) noexcept {
   w->handoff.lock();
-  const bool was = std::exchange(w->hog, false);
+  const stray was = std::exchange(w->strays, stray::no);
   w->handoff.unlock();
-  if (was) w->rt->hogs.fetch_sub(1, std::memory_order_relaxed);
+  if (was == stray::computes) w->rt->hogs.fetch_sub(1, std::memory_order_relaxed);
+  if (was != stray::no) w->rt->strays.fetch_sub(1, std::memory_order_relaxed);
 }
 
 proc* take_idle_proc(runtime_state* rt) noexcept {

@@ -4,10 +4,14 @@
 //     work waits behind it (or at once when other processors are idle and could do that work);
 //   - asks a chain of goroutines that has filled its time slice to give way;
 //   - sees to timers and descriptors that no worker has looked at for a while;
+//   - follows the cgroup's quota;
 //   - wakes a worker if runnable work and an idle processor should ever meet without one;
 //   - reports when everything sleeps for ever.
 #include <algorithm>
+#include <new>
 
+#include "os/cpus.hpp"
+#include "os/procfs.hpp"
 #include "sched/sched.hpp"
 
 namespace skein::inline SKEIN_ABI::sched {
@@ -15,14 +19,14 @@ namespace {
 
 constexpr std::int64_t tick_ns = 1'000'000;
 constexpr std::int64_t slice_ns = 10'000'000;
-constexpr std::int64_t soon_ns = 1'000'000;
+constexpr std::int64_t soon_ns = 1'000'000;  // behind a goroutine that waits in the kernel
 constexpr std::int64_t most_patience_ns = 100'000'000;
 
 // By count, which falls before assign() looks whether the monitor sleeps; and by holders, for a
 // processor out of use is on no list while somebody still holds it.
 bool all_idle(runtime_state* rt) noexcept {
   return rt->idle_procs.load(std::memory_order_acquire) >= static_cast<std::uint32_t>(rt->procs.load(std::memory_order_acquire)) &&
-         nobody_holds(rt) && rt->hogs.load(std::memory_order_acquire) == 0;
+         nobody_holds(rt) && rt->strays.load(std::memory_order_acquire) == 0;
 }
 
 void sleep_on(runtime_state* rt, std::int64_t until) noexcept {
@@ -32,7 +36,7 @@ void sleep_on(runtime_state* rt, std::int64_t until) noexcept {
 }
 
 // Takes p from its worker if that is in user code; see state.hpp for the protocol.
-bool take_away(runtime_state* rt, proc* p) noexcept {
+bool take_away(runtime_state* rt, proc* p, stray why) noexcept {
   worker* w = p->holder.load(std::memory_order_acquire);
   if (w == nullptr || !w->handoff.try_lock()) return false;
   bool taken = false;
@@ -43,8 +47,9 @@ bool take_away(runtime_state* rt, proc* p) noexcept {
       w->held.store(p, std::memory_order_relaxed);
     } else {
       taken = true;
-      w->hog = true;
-      rt->hogs.fetch_add(1, std::memory_order_relaxed);
+      w->strays = why;
+      rt->strays.fetch_add(1, std::memory_order_relaxed);
+      if (why == stray::computes) rt->hogs.fetch_add(1, std::memory_order_relaxed);
       p->holder.store(nullptr, std::memory_order_relaxed);
       w->attention_word.fetch_or(attention::no_proc, std::memory_order_relaxed);
     }
@@ -56,6 +61,8 @@ bool take_away(runtime_state* rt, proc* p) noexcept {
   }
   return taken;
 }
+
+std::int64_t cpu_time_of(const worker* w) noexcept { return os::thread_cpu_ns(w->tid.load(std::memory_order_relaxed)); }
 
 std::uint32_t most_hogs(runtime_state* rt) noexcept {
   if (rt->opt.max_hogs >= 0) return static_cast<std::uint32_t>(rt->opt.max_hogs);
@@ -69,24 +76,62 @@ void ask(proc* p, std::uint32_t what) noexcept {
   w->handoff.unlock();
 }
 
+// What a worker that stands in user code does, as far as the kernel can tell. One that computes has
+// used a slice of a core since the first visit that found it there; one that had no core (other
+// programs, or goroutines that compute without a processor, took it) gets more time before it counts
+// as such: moving its processor to another thread would win nothing.
+enum class doing { waits, computes, lacks_core };
+doing look_at(proc* p, std::int64_t still, std::int64_t enough) noexcept {
+  const worker* w = p->holder.load(std::memory_order_acquire);
+  if (w == nullptr) return doing::lacks_core;
+  const char state = os::thread_state(w->tid.load(std::memory_order_relaxed));
+  if (state != 'R' && state != '\0') return doing::waits;
+  const std::int64_t used = cpu_time_of(w) - p->seen_cpu;
+  return used >= enough || still >= 2 * slice_ns || state == '\0' ? doing::computes : doing::lacks_core;
+}
+
 void visit(runtime_state* rt, proc* p, std::int64_t now) noexcept {
-  const bool held = p->holder.load(std::memory_order_acquire) != nullptr;
+  const worker* w = p->holder.load(std::memory_order_acquire);
   const std::uint64_t switches = p->switches.load(std::memory_order_relaxed);
-  if (!held || switches != p->seen_switches) {
+  if (w == nullptr || switches != p->seen_switches) {
     // Moving. A chain in the LIFO slot may still keep the others waiting; looks bound that.
     p->seen_switches = switches;
     p->seen_since = now;
-    if (held && p->timers.next() <= now - tick_ns) ask(p, attention::look);
+    p->seen_cpu = -1;
+    if (w != nullptr && p->timers.next() <= now - tick_ns) ask(p, attention::look);
     return;
   }
+  if (p->seen_cpu < 0) p->seen_cpu = cpu_time_of(w);
   const std::int64_t still = now - p->seen_since;
   const bool waits_here = has_local_work(p) || p->timers.next() <= now;
   const bool others_idle = rt->idle_procs.load(std::memory_order_relaxed) != 0;
   if (still >= slice_ns) ask(p, attention::slice);
   const bool wanted = waits_here || (!others_idle && rt->inject.size() != 0);
-  if (wanted && still >= (others_idle ? soon_ns : slice_ns) &&
-      rt->hogs.load(std::memory_order_relaxed) < most_hogs(rt))
-    take_away(rt, p);
+  if (!wanted || still < soon_ns) return;
+  const std::int64_t enough = others_idle ? soon_ns : slice_ns;
+  switch (look_at(p, still, enough)) {
+    case doing::waits:
+      take_away(rt, p, stray::blocks);
+      break;
+    case doing::computes:
+      if (still >= enough && rt->hogs.load(std::memory_order_relaxed) < most_hogs(rt)) take_away(rt, p, stray::computes);
+      break;
+    case doing::lacks_core: break;
+  }
+}
+
+// The cgroup's quota may change while the program runs. Only where nobody has asked for a number.
+void follow_quota(runtime_state* rt, std::int64_t now) noexcept {
+  constexpr std::int64_t period_ns = 1'000'000'000;
+  if (!rt->follows_quota.load(std::memory_order_relaxed) || now - rt->quota_read_at < period_ns) return;
+  rt->quota_read_at = now;
+  const int n = std::min(os::quota_cpus(), max_procs);
+  if (n == rt->procs.load(std::memory_order_relaxed)) return;
+  try {
+    change_procs(rt, n);
+  } catch (const std::bad_alloc&) {
+    return;  // the next look tries again
+  }
 }
 
 void poll_if_neglected(runtime_state* rt, std::uint32_t& seen) noexcept {
@@ -133,6 +178,7 @@ void run_monitor(runtime_state* rt) noexcept {
       overdue = overdue || p->timers.next() <= now - tick_ns;
     }
     poll_if_neglected(rt, seen_polls);
+    follow_quota(rt, now);
     ensure_poller(rt);
     if (rt->idle_procs.load(std::memory_order_relaxed) != 0 && (overdue || work_anywhere(rt))) wake_worker(rt, true);
     if (!all_idle(rt)) {

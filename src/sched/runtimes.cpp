@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstdlib>
 #include <exception>
 #include <new>
 #include <stdexcept>
@@ -23,6 +22,7 @@
 #include "sched/goexit.hpp"
 #include "sched/registry.hpp"
 #include "sched/sched.hpp"
+#include "sched/settings.hpp"
 #include "sched/sim.hpp"
 #include "skein/go.hpp"
 #include "skein/task.hpp"
@@ -45,40 +45,6 @@ registry& runtimes() noexcept {
 namespace {
 
 thread_local runtime_state* attached = nullptr;
-
-int choose_procs(const options& o) {
-  if (o.procs < 0 || o.procs > max_procs) throw std::invalid_argument("skein: options.procs must be 0 (default) or 1 to 1024");
-  if (o.procs != 0) return o.procs;
-  if (const char* text = std::getenv("SKEIN_PROCS"); text != nullptr && *text != 0) {
-    const int n = os::parse_count(text, max_procs);
-    if (n == 0) throw std::invalid_argument(std::string("skein: SKEIN_PROCS=") + text + ": expected a number from 1 to 1024");
-    return n;
-  }
-  return std::min(os::quota_cpus(), max_procs);
-}
-
-// Shadow stacks would see every switch as an attack.
-void refuse_shadow_stack() {
-  std::FILE* f = std::fopen("/proc/self/status", "re");
-  if (f == nullptr) return;
-  char line[256];
-  bool on = false;
-  while (std::fgets(line, sizeof line, f) != nullptr)
-    if (std::string_view(line).starts_with("x86_Thread_features:") && std::string_view(line).find("shstk") != std::string_view::npos) on = true;
-  std::fclose(f);
-  if (on) throw std::system_error(std::make_error_code(std::errc::operation_not_supported),
-                                  "skein: this process runs with CET shadow stacks, which allow no switch between stacks; "
-                                  "start it with GLIBC_TUNABLES=glibc.cpu.hwcaps=-SHSTK");
-}
-
-proc* add_proc(runtime_state* rt) {
-  const int n = rt->made_procs.load(std::memory_order_relaxed);
-  proc* p = new (sys::allocate(sizeof(proc), alignof(proc))) proc(rt, n);
-  p->stack_class = rt->stack_class;
-  rt->all_procs[n].store(p, std::memory_order_release);
-  rt->made_procs.store(n + 1, std::memory_order_release);
-  return p;
-}
 
 // Takes a goroutine that nobody will resume out of whatever it waits for.
 void unlink_wait(goroutine* g) noexcept {
@@ -152,17 +118,20 @@ runtime_state* create_runtime(const options& o) {
   check_fork();
   const sys::unseen own;
   refuse_shadow_stack();
-  const int procs = choose_procs(o);
+  check_options(o);
+  const bool speaks = wants_start_line();
+  const int asked = asked_procs(o);
+  const int procs = asked != 0 ? asked : std::min(os::quota_cpus(), max_procs);
   if (o.max_threads < procs + 1) throw std::invalid_argument("skein: options.max_threads must be greater than procs");
-  if (o.max_hogs < -1) throw std::invalid_argument("skein: options.max_hogs must be a number of goroutines, or -1");
   probe_fences();
   install_fault_handlers();
   std::unique_ptr<runtime_state, void (*)(runtime_state*)> rt(new runtime_state(o), &free_runtime);
   rt->stack_class = arch::class_for(o.stack == 0 ? arch::class_bytes(default_class) : o.stack);
-  if (rt->stack_class < 0) throw std::invalid_argument("skein: options.stack must be at most 8 MiB");
+  choose_guards(rt->stacks);
   rt->cpus = os::allowed_cpus();
   if (const int r = rt->io.open(); r < 0) throw std::system_error(-r, std::generic_category(), "skein: cannot open the poller");
   rt->procs.store(procs, std::memory_order_relaxed);
+  rt->follows_quota.store(asked == 0, std::memory_order_relaxed);
   for (int i = 0; i < procs; ++i) {
     proc* p = add_proc(rt.get());
     p->next_idle = rt->idle_proc_list;
@@ -186,6 +155,7 @@ runtime_state* create_runtime(const options& o) {
   rt->next_runtime = r.first;
   r.first = rt.get();
   r.lock.unlock();
+  if (speaks) print_start_line(rt.get());
   return rt.release();
 }
 
@@ -424,80 +394,5 @@ runtime::attachment::attachment(runtime& r) {
   before_ = std::exchange(sched::attached, r.state_.get());
 }
 runtime::attachment::~attachment() { sched::attached = before_; }
-
-int procs() {
-  detail::runtime_state* rt = sched::attached_runtime();
-  return rt != nullptr && rt->sim == nullptr ? rt->procs.load(std::memory_order_relaxed) : 1;
-}
-
-int procs(int n) {
-  using namespace sched;
-  if (n < 1 || n > max_procs) throw std::invalid_argument("skein: procs(n) takes 1 to 1024");
-  detail::runtime_state* rt = attached_runtime();
-  if (rt == nullptr) throw no_runtime("skein: procs(n) without a runtime");
-  if (rt->sim != nullptr) return 1;
-  registry& r = runtimes();
-  std::lock_guard one_at_a_time(r.changing);
-  const int before = rt->procs.load(std::memory_order_relaxed);
-  while (rt->made_procs.load(std::memory_order_relaxed) < n) {
-    proc* p = add_proc(rt);
-    p->retired.store(true, std::memory_order_relaxed);
-    p->out = true;
-  }
-  rt->idle_lock.lock();
-  rt->procs.store(n, std::memory_order_release);
-  proc** at = &rt->idle_proc_list;
-  while (*at != nullptr) {  // idle ones that are not wanted any more
-    proc* p = *at;
-    if (p->id < n) {
-      at = &p->next_idle;
-      continue;
-    }
-    *at = p->next_idle;
-    rt->idle_procs.fetch_sub(1, std::memory_order_relaxed);
-    p->retired.store(true, std::memory_order_relaxed);
-    p->out = true;
-  }
-  const int made = rt->made_procs.load(std::memory_order_relaxed);
-  for (int i = 0; i < made; ++i) {
-    proc* p = rt->all_procs[i].load(std::memory_order_relaxed);
-    if (i >= n) {
-      p->retired.store(true, std::memory_order_relaxed);
-      continue;
-    }
-    p->retired.store(false, std::memory_order_relaxed);
-    if (!p->out) continue;
-    p->out = false;
-    p->next_idle = rt->idle_proc_list;
-    rt->idle_proc_list = p;
-    rt->idle_procs.fetch_add(1, std::memory_order_relaxed);
-  }
-  for (worker* w = rt->all_workers; w != nullptr; w = w->next_all) w->attention_word.fetch_or(attention::look, std::memory_order_relaxed);
-  rt->idle_lock.unlock();
-  heavy_barrier();
-  if (work_anywhere(rt)) wake_worker(rt, true);
-  return before;
-}
-
-runtime_stats stats() {
-  runtime_stats s;
-  detail::runtime_state* rt = sched::attached_runtime();
-  if (rt == nullptr) return s;
-  s.goroutines_started = rt->started.load(std::memory_order_relaxed);
-  s.parks = rt->parks.load(std::memory_order_relaxed);
-  const int n = rt->made_procs.load(std::memory_order_acquire);
-  for (int i = 0; i < n; ++i) {
-    const sched::proc* p = rt->all_procs[i].load(std::memory_order_acquire);
-    s.goroutines_started += p->started.load(std::memory_order_relaxed);
-    s.parks += p->parks.load(std::memory_order_relaxed);
-    s.steals += p->steals.load(std::memory_order_relaxed);
-  }
-  s.goroutines_live = sched::live_goroutines(rt);
-  s.wakeups = rt->wakeups.load(std::memory_order_relaxed);
-  s.handoffs = rt->handoffs.load(std::memory_order_relaxed);
-  s.threads = rt->live_threads.load(std::memory_order_relaxed);
-  s.dropped_exceptions = rt->dropped_exceptions.load(std::memory_order_relaxed);
-  return s;
-}
 
 }  // namespace skein::inline SKEIN_ABI

@@ -40,7 +40,7 @@ std::int64_t next_deadline(runtime_state* rt) noexcept;
 void stop_spinning(worker* w) noexcept;
 void bind(worker* w, proc* p) noexcept;    // the worker holds p from now on
 void unbind(worker* w, proc* p) noexcept;  // by the worker itself
-void no_hog(worker* w) noexcept;           // its goroutine stands in line or has a processor again
+void no_stray(worker* w) noexcept;           // its goroutine stands in line or has a processor again
 void retire_if_asked(worker* w, proc* p) noexcept;
 
 // threads.cpp
@@ -69,6 +69,11 @@ void drop_goroutines(runtime_state* rt, bool to_free) noexcept;  // unlinks all 
 void begin_stop(runtime_state* rt) noexcept;
 void check_drained(runtime_state* rt) noexcept;
 
+// procs.cpp
+proc* add_proc(runtime_state* rt);  // under the registry's `changing`, or before others see rt; throws std::bad_alloc
+// change_procs() is procs(n) for a runtime with workers; throws std::bad_alloc.
+int change_procs(runtime_state* rt, int n);
+
 // deadlock.cpp
 // report_if_all_asleep() ends the process with a report if nothing can ever move again. False if that
 // cannot be told yet: a thread is on its way somewhere.
@@ -80,6 +85,7 @@ void subscribed(int change) noexcept;          // channels of signals
 bool outside_deadlines() noexcept;             // the deadline service has something to do
 
 // faults.cpp: signals and terminate
+[[noreturn]] void report_overflow(const goroutine& g, const arch::stack& s) noexcept;
 void install_fault_handlers();
 void give_signal_stack(worker* w) noexcept;
 void drop_signal_stack(worker* w) noexcept;

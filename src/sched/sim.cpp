@@ -11,6 +11,7 @@
 #include "base/check.hpp"
 #include "sched/goexit.hpp"
 #include "sched/registry.hpp"
+#include "sched/settings.hpp"
 #include "skein/test/sim.hpp"
 
 namespace skein::inline SKEIN_ABI {
@@ -116,6 +117,7 @@ void replay(std::uint64_t seed, const std::function<void()>& body, std::uint64_t
 #endif
   install_fault_handlers();
   std::unique_ptr<detail::runtime_state, void (*)(detail::runtime_state*)> rt(new detail::runtime_state(options{}), &free_runtime);
+  choose_guards(rt->stacks);
   rt->procs.store(1, std::memory_order_relaxed);
   simulation sim(rt.get(), seed);
   rt->sim = &sim;

@@ -60,7 +60,8 @@ inline constexpr std::uint32_t look_every = 61;  // switches between two looks a
 inline constexpr int default_class = 2;          // 256 KiB
 
 namespace attention {
-inline constexpr std::uint32_t stop = 1, no_proc = 2, slice = 4, look = 8, simulated = 16, canary = 32, locked = 64, forked = 128;
+inline constexpr std::uint32_t stop = 1, no_proc = 2, slice = 4, look = 8, simulated = 16, canary = 32,
+                               locked = 64, forked = 128;
 }
 
 // proc: the right to run goroutines, with what is cheaper to have per processor. Unless said
@@ -100,7 +101,11 @@ struct alignas(64) proc {
   // The monitor's memory of its last visit.
   std::uint64_t seen_switches = 0;
   std::int64_t seen_since = 0;
+  std::int64_t seen_cpu = -1;  // of its worker at the first visit that saw it stand still
 };
+
+// Why a goroutine runs without a processor, or rather why the monitor thought it had to.
+enum class stray : std::uint8_t { no, blocks, computes };
 
 struct alignas(64) worker {
   atomic<std::uint32_t> attention_word{0};
@@ -120,7 +125,7 @@ struct alignas(64) worker {
   std::uint64_t work_began = 0;
   std::uint64_t taken_at = 0;      // when it last took goroutines from others, 0: judged
   std::uint64_t taken_switches = 0;
-  bool hog = false;                // under handoff: its processor was taken, counted in hogs
+  stray strays = stray::no;        // under handoff: its processor was taken; counted in strays and hogs
   goroutine* locked_g = nullptr;  // lock_os_thread: the only one this thread runs
 
   atomic<std::uint32_t> wake{0};  // futex; 1: somebody has given a processor or the end
@@ -132,6 +137,7 @@ struct alignas(64) worker {
   int number = 0;
   base::rng random{0};
   pthread_t thread{};
+  atomic<int> tid{0};              // the kernel's number of it
   void* signal_stack = nullptr;
 };
 
@@ -176,6 +182,8 @@ struct runtime_state {
   atomic<std::uint32_t> last_poll{0};         // counts polls
 
   atomic<int> procs{0};                       // in use
+  atomic<bool> follows_quota{false};          // nobody has asked for a number of them
+  std::int64_t quota_read_at = 0;             // the monitor's
   atomic<int> made_procs{0};                  // all_procs[0 .. made_procs) exist
   atomic<sched::proc*> all_procs[sched::max_procs]{};
 
@@ -187,7 +195,8 @@ struct runtime_state {
   atomic<bool> canaries{false};               // stacks without guards exist
   atomic<std::uint32_t> outsiders{0};         // threads of others that are making something ready here
   atomic<std::uint32_t> blocked{0};           // goroutines in blocking()
-  atomic<std::uint32_t> hogs{0};              // goroutines that run without a processor
+  atomic<std::uint32_t> strays{0};            // goroutines that run, or block, without a processor
+  atomic<std::uint32_t> hogs{0};              // those of them that were seen to compute
   atomic<std::uint64_t> started{0}, ended{0}, parks{0};  // by those without a processor
   atomic<std::uint64_t> wakeups{0}, handoffs{0}, dropped_exceptions{0};
 

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <new>
@@ -73,6 +74,7 @@ void* worker_thread(void* arg) {
   if (rt->opt.pin) pin(w);
   w->exceptions = abi::__cxa_get_globals();
   w->errno_place = &errno;
+  w->tid.store(static_cast<int>(::gettid()), std::memory_order_relaxed);
   describe_loop(w);
   give_signal_stack(w);
   arch::skein_current_worker = w;

@@ -341,7 +341,7 @@ void run_worker_loop(worker* w) noexcept {
       continue;
     }
     if (p == nullptr) {
-      no_hog(w);
+      no_stray(w);
       // A goroutine picked before the processor was lost must not wait for this worker's next one.
       if (w->picked != nullptr && w->picked != w->locked_g) {
         goroutine* g = w->picked;
