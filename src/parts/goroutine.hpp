@@ -5,18 +5,20 @@
 //   hold     the worker that runs it sets `on_cpu`, which ends `fresh`; the context that runs after
 //            it on that worker clears it with release, once the registers are saved. Whoever takes
 //            the goroutine from a queue reads it with acquire and does not switch to it while it is
-//            set. `locked` belongs to the goroutine itself.
+//            set. `locked` belongs to the goroutine itself; `seen`, `trimming` and `trimmed`
+//            to the monitor (sched/trim.cpp).
 //   status   whoever runs, parks, makes or frees it; read by dumps, a hint
 //   waiting  the goroutine itself, before it publishes a wait; read at shutdown and by dumps
 //   the rest whoever owns the goroutine: its maker, then the worker that runs it
 //
 // A goroutine that never parks touches its first cache line only: it has no stack before it runs,
-// its closure stands in the line itself, and which stack it runs on is known to the stack. Slabs are never given back while their runtime lives, so a stale pointer always
-// points to some goroutine.
+// its closure stands in the line itself, and which stack it runs on is known to the stack. Slabs are
+// never given back while their runtime lives, so a stale pointer always points to some goroutine.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "arch/context.hpp"
 #include "arch/stack.hpp"
@@ -46,6 +48,9 @@ struct alignas(64) goroutine {
   static constexpr std::uint8_t on_cpu = 1;
   static constexpr std::uint8_t locked = 2;  // to a thread
   static constexpr std::uint8_t fresh = 4;   // has no stack yet
+  static constexpr std::uint8_t seen = 8;       // parked when the monitor came by
+  static constexpr std::uint8_t trimming = 16;  // the monitor is at its stack
+  static constexpr std::uint8_t trimmed = 32;   // what its stack does not need has been given back
 
   goroutine* next;
   closure_fn run;
@@ -71,6 +76,8 @@ struct alignas(64) goroutine {
 #if !defined(SKEIN_SEES_ASAN) && !defined(SKEIN_TSAN_FIBERS)
 static_assert(sizeof(goroutine) == 128);
 #endif
+
+inline bool is_parked(const goroutine& g) noexcept { return g.state.load(std::memory_order_relaxed) >= status::chan_send; }
 
 // goroutine_block: where queues and caches that may become long keep goroutines. By address, so that
 // the next one is found without a cache miss for each.
@@ -102,10 +109,23 @@ class goroutine_slab {
   int take(goroutine** out, int n) noexcept;
   void put(goroutine* const* in, int n) noexcept;
 
+  // walk() visits the goroutines of some chunks and returns where to go on; null: that was the last.
+  struct chunk {
+    runtime_state* owner;
+    chunk* next;
+    std::size_t first;  // number of the first goroutine in it
+    goroutine* slots() noexcept { return reinterpret_cast<goroutine*>(this) + 1; }
+  };
+  chunk* first_chunk() noexcept { return chunks_.load(std::memory_order_acquire); }
+  template <class F> static chunk* walk(chunk* c, int chunks, F f) {
+    for (; c != nullptr && chunks > 0; c = c->next, --chunks)
+      for (std::size_t i = 0; i < per_chunk; ++i) f(c->slots()[i], c->first + i);
+    return c;
+  }
+
   // for_each() visits every goroutine that was ever used. New ones may be missed.
   template <class F> void for_each(F f) {
-    for (chunk* c = chunks_.load(std::memory_order_acquire); c != nullptr; c = c->next)
-      for (std::size_t i = 0; i < per_chunk; ++i) f(c->slots()[i], c->first + i);
+    walk(first_chunk(), std::numeric_limits<int>::max(), f);
   }
 
   static runtime_state* owner_of(const goroutine* g) noexcept {
@@ -113,12 +133,6 @@ class goroutine_slab {
   }
 
  private:
-  struct chunk {
-    runtime_state* owner;
-    chunk* next;
-    std::size_t first;  // number of the first goroutine in it
-    goroutine* slots() noexcept { return reinterpret_cast<goroutine*>(this) + 1; }
-  };
   static_assert(sizeof(chunk) <= sizeof(goroutine));
   struct block {
     void* base;

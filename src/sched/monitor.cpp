@@ -4,6 +4,7 @@
 //     work waits behind it (or at once when other processors are idle and could do that work);
 //   - asks a chain of goroutines that has filled its time slice to give way;
 //   - sees to timers and descriptors that no worker has looked at for a while;
+//   - gives memory back that stacks do not need any more (trim.cpp);
 //   - follows the cgroup's quota;
 //   - wakes a worker if runnable work and an idle processor should ever meet without one;
 //   - reports when everything sleeps for ever.
@@ -13,6 +14,7 @@
 #include "os/cpus.hpp"
 #include "os/procfs.hpp"
 #include "sched/sched.hpp"
+#include "sched/trim.hpp"
 
 namespace skein::inline SKEIN_ABI::sched {
 namespace {
@@ -166,6 +168,7 @@ void run_monitor(runtime_state* rt) noexcept {
   std::uint32_t seen_polls = 0;
   int quiet = 0;
   std::int64_t patience = tick_ns;  // how long to wait before asking again whether all are asleep
+  trimmer trim(rt);
   while (!rt->stopping.load(std::memory_order_acquire)) {
     sleep_on(rt, sys::monotonic_ns() + tick_ns);
     if (rt->stopping.load(std::memory_order_acquire)) return;
@@ -179,6 +182,7 @@ void run_monitor(runtime_state* rt) noexcept {
     }
     poll_if_neglected(rt, seen_polls);
     follow_quota(rt, now);
+    const std::int64_t trim_at = trim.step(now);
     ensure_poller(rt);
     if (rt->idle_procs.load(std::memory_order_relaxed) != 0 && (overdue || work_anywhere(rt))) wake_worker(rt, true);
     if (!all_idle(rt)) {
@@ -194,7 +198,7 @@ void run_monitor(runtime_state* rt) noexcept {
     heavy_barrier();  // pairs with assign(), which reads monitor_asleep after it took a processor
     ensure_poller(rt);
     if (all_idle(rt) && !work_anywhere(rt) && !rt->stopping.load(std::memory_order_acquire))
-      sleep_on(rt, unsure ? sys::monotonic_ns() + patience : detail::never);
+      sleep_on(rt, std::min(trim_at, unsure ? sys::monotonic_ns() + patience : detail::never));
     rt->monitor_asleep.store(false, std::memory_order_relaxed);
     quiet = unsure ? quiet : 0;
   }

@@ -230,8 +230,6 @@ void note_arrived(runtime_state* rt) noexcept {
       if (*g != nullptr) note(std::exchange(*g, nullptr));
 }
 
-bool is_parked(const goroutine& g) noexcept { return g.state.load(std::memory_order_relaxed) >= status::chan_send; }
-
 // Has somebody claimed the wait of a parked goroutine? If not, nobody will any more.
 bool claimed(goroutine* g) noexcept {
   waiter* w = g->waiting;
@@ -259,8 +257,8 @@ void drop_goroutines(runtime_state* rt, bool to_free) noexcept {
   note_arrived(rt);
   rt->slab.for_each([&](goroutine& g, std::size_t) {
     if (g.waiting == nullptr || g.state.load(std::memory_order_relaxed) == status::free) return;
-    if (is_parked(g) && claimed(&g) && to_free)
-      while (is_parked(g)) {
+    if (detail::is_parked(g) && claimed(&g) && to_free)
+      while (detail::is_parked(g)) {
         ::sched_yield();
         note_arrived(rt);
       }

@@ -26,6 +26,7 @@
 //   canary     stacks without guards exist       nobody
 //   locked     lock_os_thread()                  unlock_os_thread()
 //   forked     fork(), in the child              nobody
+//   watch      debug::watch_stacks()             nobody
 #pragma once
 
 #include <cxxabi.h>
@@ -61,7 +62,7 @@ inline constexpr int default_class = 2;          // 256 KiB
 
 namespace attention {
 inline constexpr std::uint32_t stop = 1, no_proc = 2, slice = 4, look = 8, simulated = 16, canary = 32,
-                               locked = 64, forked = 128;
+                               locked = 64, forked = 128, watch = 256;
 }
 
 // proc: the right to run goroutines, with what is cheaper to have per processor. Unless said

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "sched/sched.hpp"
+#include "sched/stack_report.hpp"
 
 namespace skein::inline SKEIN_ABI {
 
@@ -146,6 +147,7 @@ bool new_worker(runtime_state* rt, proc* p, bool spinning) noexcept {
     rt->all_workers = w;
     if (rt->stopping.load(std::memory_order_relaxed)) w->attention_word.fetch_or(attention::stop);
     if (rt->canaries.load(std::memory_order_relaxed)) w->attention_word.fetch_or(attention::canary);
+    if (stacks_watched()) w->attention_word.fetch_or(attention::watch);
     rt->idle_lock.unlock();
   }
   w->number = number;

@@ -12,6 +12,8 @@
 #include <algorithm>
 
 #include "sched/sim.hpp"
+#include "sched/stack_report.hpp"
+#include "sched/trim.hpp"
 
 namespace skein::inline SKEIN_ABI::sched {
 namespace {
@@ -280,11 +282,15 @@ static void watch_canaries(runtime_state* rt) noexcept {
 
 bool ensure_stack(runtime_state* rt, proc* p, goroutine* g) noexcept {
   if ((g->hold.load(std::memory_order_relaxed) & goroutine::fresh) == 0) return true;
-  if (p != nullptr && give_stack(p, g)) return true;
+  if (p != nullptr && give_stack(p, g)) {
+    if (stacks_watched()) clean_stack(*static_cast<const arch::stack*>(g->ctx.bx));
+    return true;
+  }
   const bool cached = p != nullptr && g->stack_class == p->stack_class;
   arch::stack* s = rt->stacks.take(g->stack_class, cached ? 32 : 1);
   if (s == nullptr) return false;
   if (rt->stacks.any_unguarded()) watch_canaries(rt);
+  if (stacks_watched()) clean_stack(*s);
   arch::stack* rest = s->next;
   set_stack(g, s);
   if (rest != nullptr) {
@@ -315,6 +321,7 @@ void reclaim(worker* w) noexcept {
   if (w->dead_stack != nullptr) {
     arch::stack* s = w->dead_stack;
     w->dead_stack = nullptr;
+    if (w->dead != nullptr && stacks_watched()) note_depth(*w->dead, *s, true);
     s->next = nullptr;
     w->rt->stacks.put(s->cls, s);
   }
@@ -366,6 +373,7 @@ void run_worker_loop(worker* w) noexcept {
       ::sched_yield();
       continue;
     }
+    unmark(g);
     if ((g->hold.load(std::memory_order_relaxed) & goroutine::locked) != 0 && g->locked_to != w) {
       hand_to_locked(w, p, g);
       continue;
