@@ -1,7 +1,6 @@
 #include "os/procfs.hpp"
 
 #include <fcntl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -39,15 +38,6 @@ char thread_state(long thread) noexcept {
   read_start(path, line);
   const char* name_end = std::strrchr(line, ')');  // the name may hold anything
   return name_end != nullptr && name_end[1] == ' ' ? name_end[2] : '\0';
-}
-
-std::int64_t thread_cpu_ns(int thread) noexcept {
-  if (thread == 0) return 0;
-  // As pthread_getcpuclockid() makes it, which wants a thread that surely lives (clock_getcpuclockid(3)).
-  const clockid_t clock = static_cast<clockid_t>(~static_cast<unsigned>(thread) << 3 | 6);
-  timespec used{};
-  if (::clock_gettime(clock, &used) != 0) return 0;
-  return static_cast<std::int64_t>(used.tv_sec) * 1'000'000'000 + used.tv_nsec;
 }
 
 }  // namespace skein::inline SKEIN_ABI::os

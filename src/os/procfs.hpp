@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 
 #include "skein/detail/config.hpp"
 
@@ -14,6 +13,5 @@ bool commits_strictly() noexcept;
 // thread_state() is the letter the kernel gives a thread of this process: R it runs or waits for a
 // core, S and D it waits for something; see proc(5). 0 if there is no such thread.
 char thread_state(long thread) noexcept;
-std::int64_t thread_cpu_ns(int thread) noexcept;  // what it has computed; 0 if it cannot be told
 
 }  // namespace skein::inline SKEIN_ABI::os

@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::int64_t tick_ns = 1'000'000;
 constexpr std::int64_t slice_ns = 10'000'000;
-constexpr std::int64_t soon_ns = 1'000'000;  // behind a goroutine that waits in the kernel
+constexpr std::int64_t soon_ns = 1'000'000;
 constexpr std::int64_t most_patience_ns = 100'000'000;
 
 // By count, which falls before assign() looks whether the monitor sleeps; and by holders, for a
@@ -64,8 +64,6 @@ bool take_away(runtime_state* rt, proc* p, stray why) noexcept {
   return taken;
 }
 
-std::int64_t cpu_time_of(const worker* w) noexcept { return os::thread_cpu_ns(w->tid.load(std::memory_order_relaxed)); }
-
 std::uint32_t most_hogs(runtime_state* rt) noexcept {
   if (rt->opt.max_hogs >= 0) return static_cast<std::uint32_t>(rt->opt.max_hogs);
   return static_cast<std::uint32_t>(std::max(8, 4 * rt->procs.load(std::memory_order_relaxed)));
@@ -78,18 +76,13 @@ void ask(proc* p, std::uint32_t what) noexcept {
   w->handoff.unlock();
 }
 
-// What a worker that stands in user code does, as far as the kernel can tell. One that computes has
-// used a slice of a core since the first visit that found it there; one that had no core (other
-// programs, or goroutines that compute without a processor, took it) gets more time before it counts
-// as such: moving its processor to another thread would win nothing.
-enum class doing { waits, computes, lacks_core };
-doing look_at(proc* p, std::int64_t still, std::int64_t enough) noexcept {
-  const worker* w = p->holder.load(std::memory_order_acquire);
-  if (w == nullptr) return doing::lacks_core;
+// The kernel tells whether a thread waits for something. One that it has preempted looks like one that
+// computes, and is treated as such: after a slice without a switch the processor is better off
+// elsewhere, and whoever lost it stands in line at its next entry. (Waiting until the thread has had a
+// slice of CPU time doubled the waits behind it on a busy machine.)
+bool blocks(const worker* w) noexcept {
   const char state = os::thread_state(w->tid.load(std::memory_order_relaxed));
-  if (state != 'R' && state != '\0') return doing::waits;
-  const std::int64_t used = cpu_time_of(w) - p->seen_cpu;
-  return used >= enough || still >= 2 * slice_ns || state == '\0' ? doing::computes : doing::lacks_core;
+  return state != 'R' && state != '\0';
 }
 
 void visit(runtime_state* rt, proc* p, std::int64_t now) noexcept {
@@ -99,27 +92,19 @@ void visit(runtime_state* rt, proc* p, std::int64_t now) noexcept {
     // Moving. A chain in the LIFO slot may still keep the others waiting; looks bound that.
     p->seen_switches = switches;
     p->seen_since = now;
-    p->seen_cpu = -1;
     if (w != nullptr && p->timers.next() <= now - tick_ns) ask(p, attention::look);
     return;
   }
-  if (p->seen_cpu < 0) p->seen_cpu = cpu_time_of(w);
   const std::int64_t still = now - p->seen_since;
   const bool waits_here = has_local_work(p) || p->timers.next() <= now;
   const bool others_idle = rt->idle_procs.load(std::memory_order_relaxed) != 0;
   if (still >= slice_ns) ask(p, attention::slice);
   const bool wanted = waits_here || (!others_idle && rt->inject.size() != 0);
   if (!wanted || still < soon_ns) return;
-  const std::int64_t enough = others_idle ? soon_ns : slice_ns;
-  switch (look_at(p, still, enough)) {
-    case doing::waits:
-      take_away(rt, p, stray::blocks);
-      break;
-    case doing::computes:
-      if (still >= enough && rt->hogs.load(std::memory_order_relaxed) < most_hogs(rt)) take_away(rt, p, stray::computes);
-      break;
-    case doing::lacks_core: break;
-  }
+  if (blocks(w))
+    take_away(rt, p, stray::blocks);
+  else if (still >= (others_idle ? soon_ns : slice_ns) && rt->hogs.load(std::memory_order_relaxed) < most_hogs(rt))
+    take_away(rt, p, stray::computes);
 }
 
 // The cgroup's quota may change while the program runs. Only where nobody has asked for a number.

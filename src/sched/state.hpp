@@ -102,7 +102,6 @@ struct alignas(64) proc {
   // The monitor's memory of its last visit.
   std::uint64_t seen_switches = 0;
   std::int64_t seen_since = 0;
-  std::int64_t seen_cpu = -1;  // of its worker at the first visit that saw it stand still
 };
 
 // Why a goroutine runs without a processor, or rather why the monitor thought it had to.
