@@ -2,6 +2,7 @@
 #include "skein/runtime.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -9,8 +10,11 @@
 #include <vector>
 
 #include "skein/chan.hpp"
+#include "skein/context.hpp"
 #include "skein/go.hpp"
+#include "skein/net/poll.hpp"
 #include "skein/task.hpp"
+#include "skein/time.hpp"
 #include "skein/wait_group.hpp"
 #include "support/everywhere.hpp"
 #include "support/process.hpp"
@@ -131,6 +135,29 @@ TEST(runtime, goroutines_stay_at_home_while_two_runtimes_exchange_values) {
   });
   EXPECT_EQ(sum, static_cast<long>(n) * (n + 1) / 2);
   EXPECT_EQ(strays, 0);
+}
+
+// covers: R3 L3
+TEST(runtime, goroutines_stay_at_home_when_they_wait_for_what_another_runtime_serves) {
+  skein::runtime one(at_home(1, 2));
+  skein::runtime two(at_home(2, 2));
+  const everywhere::os_pipe p;
+  for (std::uint64_t i = scaled(300); i > 0; --i) {
+    const auto in_a_moment = std::chrono::microseconds(i % 100);
+    auto [ctx, cancel] = one.run([&] { return skein::with_timeout(skein::background(), in_a_moment); });
+    const auto timer = one.run([&] { return skein::after(in_a_moment); });
+    const auto bytes = one.run([&] { return skein::readable(p.in); });
+    two.run([&, ended = ctx.done()] {
+      static_cast<void>(timer.recv());
+      EXPECT_EQ(home_here(), 2) << "after a timer";
+      static_cast<void>(ended.recv());
+      EXPECT_EQ(home_here(), 2) << "after a context";
+      skein::go([&] { p.put(); });
+      static_cast<void>(bytes.recv());
+      EXPECT_EQ(home_here(), 2) << "after a descriptor";
+      p.take();
+    });
+  }
 }
 
 // covers: R3

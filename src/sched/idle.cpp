@@ -105,6 +105,7 @@ void poll_sleep(runtime_state* rt, goroutine_list& list) noexcept {
   std::int64_t timeout = -1;
   if (until != detail::never) timeout = std::max<std::int64_t>(0, until - clock_of(rt));
   rt->io.wait(timeout, list);
+  send_home(rt, list);
   rt->last_poll.fetch_add(1, std::memory_order_relaxed);
   rt->poll_until.store(no_sleeper, std::memory_order_relaxed);
 }
@@ -337,6 +338,7 @@ void poll_now(runtime_state* rt, goroutine_list& list) noexcept {
   rt->idle_lock.lock();
   rt->polling = poll_phase::nobody;
   rt->idle_lock.unlock();
+  send_home(rt, list);
 }
 
 void ensure_poller(runtime_state* rt) noexcept {

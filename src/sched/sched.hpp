@@ -9,6 +9,9 @@ namespace skein::inline SKEIN_ABI::sched {
 void run_worker_loop(worker* w) noexcept;
 // make_ready() puts goroutines at the back of a processor's queue, for whoever owns the processor.
 void make_ready(proc* p, goroutine_list& list) noexcept;
+// send_home() takes the goroutines of other runtimes out of list, which is what a deadline or a descriptor
+// of rt has made ready, and makes them ready where they belong. No lock is held.
+void send_home(runtime_state* rt, goroutine_list& list) noexcept;
 void reclaim(worker* w) noexcept;      // frees what ended without a processor
 // execute() runs g on this worker, with a stack already given, until somebody returns to the loop.
 void execute(worker* w, goroutine* g) noexcept;

@@ -31,6 +31,7 @@ bool due(detail::timers& t, std::int64_t now) noexcept { return t.next() <= now;
 bool run_timers(proc* p, detail::timers& of, std::int64_t now) noexcept {
   goroutine_list list;
   if (of.run(now, list) == 0) return false;
+  send_home(p->rt, list);
   make_ready(p, list);
   return true;
 }
@@ -260,6 +261,12 @@ void make_ready(proc* p, goroutine_list& list) noexcept {
   if (list.head == nullptr) return;
   while (goroutine* g = list.pop()) push_local(p, g);
   maybe_wake(p->rt);
+}
+
+void send_home(runtime_state* rt, goroutine_list& list) noexcept {
+  goroutine_list ours;
+  while (goroutine* g = list.pop()) runtime_of(g) == rt ? ours.push(g) : ready_slow(g);
+  list = ours;
 }
 
 void count_park(worker* w) noexcept { w->rt->parks.fetch_add(1, std::memory_order_relaxed); }
