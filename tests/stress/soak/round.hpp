@@ -1,0 +1,191 @@
+// What the scenes of the soak share: a round with its end, workers that run anywhere, and checks that
+// say which round of which seed broke a promise.
+//
+// A scene is a function that starts workers, waits for all of them and then checks its books. It must
+// come to its end soon after over(): whoever blocks without a limit is woken by the scene itself, by a
+// channel it closes or by a partner that stays until all others have ended.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "skein/context.hpp"
+#include "skein/runtime.hpp"
+#include "skein/wait_group.hpp"
+#include "support/everywhere.hpp"
+
+namespace soak {
+
+using everywhere::dice;
+using std::chrono::nanoseconds;
+
+// weight: how much slower this build is; crowds are smaller by as much.
+#if defined(SKEIN_SEES_TSAN)
+inline constexpr int weight = 10;
+#elif defined(SKEIN_SEES_ASAN)
+inline constexpr int weight = 3;
+#else
+inline constexpr int weight = 1;
+#endif
+
+// X(name): the kinds of operations that are counted.
+#define SOAK_KINDS(X)                                                                              \
+  X(sent)                                                                                          \
+  X(received) X(returned) X(refused) X(thrown) X(closes) X(locks) X(shared_locks) X(permits)       \
+      X(queued) X(onces) X(phases) X(atomic_waits) X(tasks) X(groups) X(contexts) X(timers)        \
+          X(sleeps) X(goroutines) X(threads) X(hogs) X(pooled) X(mapped) X(flights) X(tokens)      \
+              X(pipe_bytes)
+enum class kind : std::size_t {
+#define SOAK_KIND(name) name,
+  SOAK_KINDS(SOAK_KIND)
+#undef SOAK_KIND
+};
+#define SOAK_KIND(name) +1
+inline constexpr std::size_t kinds = SOAK_KINDS(SOAK_KIND);
+#undef SOAK_KIND
+
+inline std::array<std::atomic<std::uint64_t>, kinds> totals{};
+
+// fail() says what went wrong, with seed and round, and ends the process with status 1.
+[[noreturn]] void fail(const std::string& what);
+inline void require(bool holds, const char* what) {
+  if (!holds) [[unlikely]]
+    fail(what);
+}
+
+// mix() scatters a number over 64 bits.
+inline std::uint64_t mix(std::uint64_t n) { return dice(n).roll(); }
+
+// fault: an exception of the soak's own, which says where it comes from.
+struct fault {
+  std::uint64_t number;
+};
+
+class round;
+
+// worker: one activity, a goroutine or a thread, with dice and a count of its own.
+class worker {
+ public:
+  worker(round& in, std::uint64_t seed, bool thread = false) noexcept : r(in), d(seed), on_thread(thread) {}
+  worker(const worker&) = delete;
+  worker& operator=(const worker&) = delete;
+  ~worker() { flush(); }
+
+  void count(kind k, std::uint64_t n = 1) {
+    done_[static_cast<std::size_t>(k)] += n;
+    if (++since_flush_ == 1024) flush();
+  }
+  // moment(): a short time, mostly some microseconds, now and then a millisecond or two.
+  nanoseconds moment() { return nanoseconds(d.below(d.one_in(8) ? 2'000'000 : 20'000)); }
+  // pause(): what people do between two steps: mostly nothing.
+  void pause();
+  // interrupt(): gives others a chance in one of the many ways.
+  void interrupt();
+
+  round& r;
+  dice d;
+  const bool on_thread;
+
+ private:
+  void flush() noexcept;
+
+  std::array<std::uint64_t, kinds> done_{};
+  unsigned since_flush_ = 0;
+};
+
+// compute() keeps the thread busy.
+void compute(nanoseconds d);
+
+class round {
+ public:
+  // Goroutines go to any of `homes`; at most `most_threads` threads are begun.
+  round(std::vector<skein::runtime*> homes, bool lazy, int most_threads);
+
+  // over(): the round is to end. ctx() is cancelled then.
+  bool over() const noexcept { return over_.load(std::memory_order_relaxed); }
+  const skein::context& ctx() const noexcept { return life_.ctx; }
+  bool lazy() const noexcept { return lazy_; }
+  void end();
+  // join() waits for the threads; after the scenes have ended.
+  void join();
+
+  // few(): 1 to `most`, fewer in slow builds.
+  static std::size_t few(dice& d, std::size_t most) {
+    return 1 + d.below(std::max<std::size_t>(2, most / weight));
+  }
+
+  // go() starts f(worker&) as a goroutine of any runtime, anywhere() on a thread as well. wg counts it.
+  template <class F> void go(skein::wait_group& wg, dice& d, F f) {
+    homes_[d.below(homes_.size())]->go(counted(wg, d, kind::goroutines, std::move(f)));
+  }
+  template <class F> void anywhere(skein::wait_group& wg, dice& d, F f) {
+    if (!d.one_in(8) || !reserve_thread()) return go(wg, d, std::move(f));
+    std::thread t([this, call = counted(wg, d, kind::threads, std::move(f))]() mutable {
+      call();
+      live_threads_.fetch_sub(1, std::memory_order_relaxed);
+    });
+    const std::lock_guard hold(threads_lock_);
+    threads_.push_back(std::move(t));
+  }
+
+ private:
+  template <class F> auto counted(skein::wait_group& wg, dice& d, kind k, F f) {
+    wg.add(1);
+    return [this, k, wg = &wg, seed = d.roll(), f = std::move(f)]() mutable {
+      struct finisher {
+        skein::wait_group* wg;
+        ~finisher() { wg->done(); }
+      } end{wg};
+      worker w(*this, seed, k == kind::threads);
+      w.count(k);
+      f(w);
+    };
+  }
+  bool reserve_thread();
+
+  const std::vector<skein::runtime*> homes_;
+  const bool lazy_;
+  std::atomic<bool> over_{false};
+  skein::cancelable life_ = skein::with_cancel(skein::background());
+  std::atomic<int> threads_left_;
+  std::atomic<int> live_threads_{0};
+  std::mutex threads_lock_;  // nobody parks under it
+  std::vector<std::thread> threads_;
+};
+
+// The scenes, by file.
+void packets(worker& w);  // traffic.cpp: values through channels, each exactly once
+void parcels(worker& w);
+void slabs(worker& w);
+void fragiles(worker& w);
+void mutexes(worker& w);  // locks.cpp
+void readers_and_writers(worker& w);
+void permits(worker& w);
+void onces(worker& w);
+void queue(worker& w);  // meetings.cpp
+void phases(worker& w);
+void latches(worker& w);
+void ping_pong(worker& w);
+void tasks(worker& w);  // tasks.cpp
+void groups(worker& w);
+void contexts(worker& w);
+void crowd(worker& w);
+void timers(worker& w);  // time.cpp
+void hogs(worker& w);
+void pools(worker& w);  // kit.cpp
+void maps(worker& w);
+void flights(worker& w);
+void limiters(worker& w);
+void pipes(worker& w);  // pipes.cpp
+
+}  // namespace soak
