@@ -11,37 +11,24 @@
 #include "stress/soak/round.hpp"
 
 namespace soak {
-namespace {
-
-template <class F> void all_of(worker& w, std::size_t most, F body) {
-  skein::wait_group wg;
-  for (std::size_t n = round::few(w.d, most); n > 0; --n)
-    w.r.anywhere(wg, w.d, [&body](worker& me) { body(me); });
-  wg.wait();
-}
-
-}  // namespace
-
 void pools(worker& w) {
   struct thing {
     bool lent = false;  // plain: whoever has it may change it
     std::array<char, 200> rest{};
   };
   skein::pool<thing> spare;
-  all_of(w, 60, [&](worker& me) {
-    for (; !me.r.over(); me.pause()) {
-      auto a = spare.get();
-      auto b = me.d.one_in(2) ? spare.try_get() : skein::pooled<thing>();
-      require(!a->lent && !(b && b->lent), "a pool lent something twice");
-      a->lent = true;
-      if (b) b->lent = true;
-      if (me.d.one_in(16)) me.interrupt();
-      a->lent = false;
-      if (b) b->lent = false;
-      if (me.d.one_in(16)) a.drop();
-      if (me.d.one_in(5000)) spare.trim();
-      me.count(kind::pooled);
-    }
+  all_along(w, 60, [&](worker& me) {
+    auto a = spare.get();
+    auto b = me.d.one_in(2) ? spare.try_get() : skein::pooled<thing>();
+    require(!a->lent && !(b && b->lent), "a pool lent something twice");
+    a->lent = true;
+    if (b) b->lent = true;
+    if (me.d.one_in(16)) me.interrupt();
+    a->lent = false;
+    if (b) b->lent = false;
+    if (me.d.one_in(16)) a.drop();
+    if (me.d.one_in(5000)) spare.trim();
+    me.count(kind::pooled);
   });
 }
 
@@ -50,10 +37,10 @@ void maps(worker& w) {
       m;  // below 100: counters of all; above: each key has one owner
   std::atomic<std::uint64_t> added{0};
   std::atomic<std::uint64_t> owners{0};
-  all_of(w, 40, [&](worker& me) {
+  crowd_of(w, 40, [&](worker& me) {
     const std::uint64_t first = 1000 * owners.fetch_add(1, std::memory_order_relaxed) + 1000;
     std::array<std::optional<std::uint64_t>, 100> mine{};
-    for (; !me.r.over(); me.pause()) {
+    until_over(me, [&](worker&) {
       const std::uint64_t i = me.d.below(100);
       std::optional<std::uint64_t>& is = mine[i];
       const std::uint64_t key = first + i;
@@ -88,7 +75,7 @@ void maps(worker& w) {
         }
       }
       me.count(kind::mapped);
-    }
+    });
     for (std::uint64_t i = 0; i < mine.size(); ++i)
       require(m.load(first + i) == mine[i], "a map lost a value");
   });
@@ -103,7 +90,7 @@ void flights(worker& w) {
   skein::wait_group wg;
   for (std::size_t n = round::few(w.d, 40); n > 0; --n)
     w.r.go(wg, w.d, [&](worker& me) {
-      for (; !me.r.over(); me.pause()) {
+      until_over(me, [&](worker&) {
         const std::uint64_t key = me.d.below(aloft.size());
         const auto fly = [&aloft, &r = me.r, key, seed = me.d.roll()] {
           require(!aloft[key].exchange(true, std::memory_order_relaxed), "two flights for one key");
@@ -124,7 +111,7 @@ void flights(worker& w) {
           require(x.number == key, "another's failure");
         }
         me.count(kind::flights);
-      }
+      });
     });
   wg.wait();
   // A flight may go on when those who asked for it have gone: with it ends what refers to this frame.
@@ -140,26 +127,24 @@ void limiters(worker& w) {
   const auto from = skein::now();
   skein::rate_limiter gate(limit, burst);
   std::atomic<std::uint64_t> taken{0};
-  all_of(w, 20, [&](worker& me) {
-    for (; !me.r.over(); me.pause()) {
-      const bool mine = [&] {
-        switch (me.d.below(5)) {
-          case 0: return gate.allow();
-          case 1: return gate.wait(me.r.ctx());
-          case 2: {
-            auto r = gate.reserve();
-            r.cancel();
-            return false;
-          }
-          default: return gate.wait_for(me.moment());
+  all_along(w, 20, [&](worker& me) {
+    const bool mine = [&] {
+      switch (me.d.below(5)) {
+        case 0: return gate.allow();
+        case 1: return gate.wait(me.r.ctx());
+        case 2: {
+          auto r = gate.reserve();
+          r.cancel();
+          return false;
         }
-      }();
-      if (mine) {
-        taken.fetch_add(1, std::memory_order_relaxed);
-        me.count(kind::tokens);
-      } else {
-        skein::yield();
+        default: return gate.wait_for(me.moment());
       }
+    }();
+    if (mine) {
+      taken.fetch_add(1, std::memory_order_relaxed);
+      me.count(kind::tokens);
+    } else {
+      skein::yield();
     }
   });
   const double seconds = std::chrono::duration<double>(skein::now() - from).count();

@@ -60,19 +60,6 @@ struct guarded {
   }
 };
 
-// Starts a crowd that does step(worker&) over and over until the end of the round, and waits for it.
-template <class F> void crowd_of(worker& w, std::size_t most, F step) {
-  skein::wait_group wg;
-  for (std::size_t n = round::few(w.d, most); n > 0; --n)
-    w.r.anywhere(wg, w.d, [&step](worker& me) {
-      while (!me.r.over()) {
-        step(me);
-        me.pause();
-      }
-    });
-  wg.wait();
-}
-
 }  // namespace
 
 void mutexes(worker& w) {
@@ -80,7 +67,7 @@ void mutexes(worker& w) {
     skein::mutex m;
   };
   std::array<locked, 3> all;
-  crowd_of(w, 100, [&](worker& me) {
+  all_along(w, 100, [&](worker& me) {
     locked& a = all[me.d.below(all.size())];
     locked& b = all[me.d.below(all.size())];
     if (&a != &b && me.d.one_in(8)) {
@@ -104,7 +91,7 @@ void readers_and_writers(worker& w) {
   skein::shared_mutex m;
   guarded data;
   const std::uint64_t writers = 1 + w.d.below(2000);  // one in so many
-  crowd_of(w, 100, [&](worker& me) {
+  all_along(w, 100, [&](worker& me) {
     if (me.d.one_in(writers)) {
       if (!lock_somehow(me, m)) return;
       const std::unique_lock hold(m, std::adopt_lock);
@@ -127,7 +114,7 @@ void permits(worker& w) {
   const std::ptrdiff_t size = 1 + static_cast<std::ptrdiff_t>(w.d.below(20));
   skein::semaphore s(size);
   std::atomic<std::ptrdiff_t> held{0};
-  crowd_of(w, 100, [&](worker& me) {
+  all_along(w, 100, [&](worker& me) {
     const std::ptrdiff_t n =
         1 + static_cast<std::ptrdiff_t>(me.d.below(static_cast<std::uint64_t>(size)));
     const bool mine = [&] {
@@ -155,30 +142,26 @@ void onces(worker& w) {
     skein::once o;
     std::uint64_t runs = 0;
   };
-  while (!w.r.over()) {
+  until_over(w, [](worker& stage) {
     std::array<cell, 50> cells;
-    skein::wait_group wg;
-    for (std::size_t n = round::few(w.d, 20); n > 0; --n)
-      w.r.anywhere(wg, w.d, [&](worker& me) {
-        for (cell& c : cells) {
-          const auto f = [&] {
-            if (me.d.one_in(4)) me.interrupt();
-            ++c.runs;
-            if (me.d.one_in(8)) throw fault{c.runs};
-          };
-          try {
-            const bool ran = me.d.one_in(2) ? (c.o.call(f), true) : c.o.call_for(me.moment(), f);
-            if (ran) require(c.runs == 1, "a once did not run exactly once");
-          } catch (const fault& x) {
-            require(x.number == 1, "a once ran twice");
-          }
-          me.count(kind::onces);
+    crowd_of(stage, 20, [&](worker& me) {
+      for (cell& c : cells) {
+        const auto f = [&] {
+          if (me.d.one_in(4)) me.interrupt();
+          ++c.runs;
+          if (me.d.one_in(8)) throw fault{c.runs};
+        };
+        try {
+          const bool ran = me.d.one_in(2) ? (c.o.call(f), true) : c.o.call_for(me.moment(), f);
+          if (ran) require(c.runs == 1, "a once did not run exactly once");
+        } catch (const fault& x) {
+          require(x.number == 1, "a once ran twice");
         }
-      });
-    wg.wait();
+        me.count(kind::onces);
+      }
+    });
     for (const cell& c : cells) require(c.runs == 1, "a once did not run exactly once");
-    w.pause();
-  }
+  });
 }
 
 }  // namespace soak

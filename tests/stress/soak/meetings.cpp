@@ -77,11 +77,11 @@ void queue(worker& w) {
   skein::wait_group consumers;
   for (std::size_t n = round::few(w.d, 30); n > 0; --n)
     w.r.anywhere(producers, w.d, [&](worker& me) {
-      for (; !me.r.over(); me.pause()) {
+      until_over(me, [&](worker&) {
         const std::uint64_t v = me.d.roll();
         q.push(me, v);
         put.fetch_add(v, std::memory_order_relaxed);
-      }
+      });
     });
   for (std::size_t n = round::few(w.d, 30); n > 0; --n)
     w.r.anywhere(consumers, w.d, [&](worker& me) {
@@ -100,7 +100,7 @@ void queue(worker& w) {
 // All go through the same phases; the completion decides which one is the last.
 void phases(worker& w) {
   const std::size_t people = round::few(w.d, 30);
-  std::vector<std::uint64_t> at(people);  // in which phase each is
+  std::vector<std::uint64_t> at(people, ~std::uint64_t{0});  // in which phase each is
   std::uint64_t phase = 0;
   bool last = false;
   const auto complete = [&]() noexcept {
@@ -112,9 +112,10 @@ void phases(worker& w) {
   skein::wait_group wg;
   for (std::size_t i = 0; i < people; ++i)
     w.r.anywhere(wg, w.d, [&, i](worker& me) {
-      for (std::uint64_t mine = 0; !last; ++mine) {
+      std::uint64_t mine = 0;
+      while (!last) {
         require(phase == mine, "a barrier let somebody through twice");
-        at[i] = mine;
+        at[i] = mine++;
         me.pause();
         const auto arrived = b.arrive();
         if (me.d.one_in(4))
@@ -128,8 +129,8 @@ void phases(worker& w) {
 }
 
 void latches(worker& w) {
-  while (!w.r.over()) {
-    const std::size_t people = round::few(w.d, 30);
+  until_over(w, [](worker& stage) {
+    const std::size_t people = round::few(stage.d, 30);
     skein::latch opened(static_cast<std::ptrdiff_t>(people));
     std::vector<std::uint64_t> made(people);
     const auto check = [&] {
@@ -138,7 +139,7 @@ void latches(worker& w) {
     };
     skein::wait_group wg;
     for (std::uint64_t& mine : made)
-      w.r.anywhere(wg, w.d, [&](worker& me) {
+      stage.r.anywhere(wg, stage.d, [&](worker& me) {
         me.pause();
         mine = 1;
         if (me.d.one_in(2)) return opened.count_down();
@@ -146,13 +147,12 @@ void latches(worker& w) {
         check();
         me.count(kind::phases);
       });
-    while (w.d.one_in(2) && !opened.wait_for(w.moment())) {
+    while (stage.d.one_in(2) && !opened.wait_for(stage.moment())) {
     }
     opened.wait();
     check();
     wg.wait();
-    w.pause();
-  }
+  });
 }
 
 // Two players pass the turn to each other, through an atomic and what else they may write meanwhile.

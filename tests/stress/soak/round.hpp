@@ -41,10 +41,10 @@ inline constexpr int weight = 1;
 // X(name): the kinds of operations that are counted.
 #define SOAK_KINDS(X)                                                                              \
   X(sent)                                                                                          \
-  X(received) X(returned) X(refused) X(thrown) X(closes) X(locks) X(shared_locks) X(permits)       \
-      X(queued) X(onces) X(phases) X(atomic_waits) X(tasks) X(groups) X(contexts) X(timers)        \
-          X(sleeps) X(goroutines) X(threads) X(hogs) X(pooled) X(mapped) X(flights) X(tokens)      \
-              X(pipe_bytes)
+  X(received)                                                                                      \
+  X(returned) X(refused) X(thrown) X(closes) X(locks) X(shared_locks) X(permits) X(queued)         \
+      X(onces) X(phases) X(atomic_waits) X(tasks) X(groups) X(contexts) X(timers) X(sleeps)        \
+          X(goroutines) X(threads) X(hogs) X(pooled) X(mapped) X(flights) X(tokens) X(pipe_bytes)
 enum class kind : std::size_t {
 #define SOAK_KIND(name) name,
   SOAK_KINDS(SOAK_KIND)
@@ -76,7 +76,8 @@ class round;
 // worker: one activity, a goroutine or a thread, with dice and a count of its own.
 class worker {
  public:
-  worker(round& in, std::uint64_t seed, bool thread = false) noexcept : r(in), d(seed), on_thread(thread) {}
+  worker(round& in, std::uint64_t seed, bool thread = false) noexcept
+      : r(in), d(seed), on_thread(thread) {}
   worker(const worker&) = delete;
   worker& operator=(const worker&) = delete;
   ~worker() { flush(); }
@@ -162,6 +163,22 @@ class round {
   std::mutex threads_lock_;  // nobody parks under it
   std::vector<std::thread> threads_;
 };
+
+// crowd_of() starts a few workers anywhere, at most `most`, and waits until each has done body(worker&).
+template <class F> void crowd_of(worker& w, std::size_t most, F body) {
+  skein::wait_group wg;
+  for (std::size_t n = round::few(w.d, most); n > 0; --n)
+    w.r.anywhere(wg, w.d, [&body](worker& me) { body(me); });
+  wg.wait();
+}
+// until_over() does step(worker&) over and over until the end of the round.
+template <class F> void until_over(worker& w, F step) {
+  for (; !w.r.over(); w.pause()) step(w);
+}
+// all_along() is both.
+template <class F> void all_along(worker& w, std::size_t most, F step) {
+  crowd_of(w, most, [&step](worker& me) { until_over(me, step); });
+}
 
 // The scenes, by file.
 void packets(worker& w);  // traffic.cpp: values through channels, each exactly once

@@ -98,22 +98,21 @@ void loop(worker& w) {
 }  // namespace
 
 void tasks(worker& w) {
-  const auto rounds = [](worker& me) {
-    for (; !me.r.over(); me.pause()) {
-      const int depth = static_cast<int>(me.d.below(7));
-      switch (me.d.below(8)) {
-        case 0:
-          require(leaves(me.r, me.d.roll(), depth) == std::uint64_t{1} << depth,
-                  "a tree lost leaves");
-          break;
-        case 1: shared_value(me); break;
-        case 2: loop(me); break;
-        default: task_ends(me); break;
-      }
-    }
-  };
   skein::wait_group wg;
-  for (std::size_t n = round::few(w.d, 10); n > 0; --n) w.r.go(wg, w.d, rounds);
+  for (std::size_t n = round::few(w.d, 10); n > 0; --n)
+    w.r.go(wg, w.d, [](worker& all) {
+      until_over(all, [](worker& me) {
+        const int depth = static_cast<int>(me.d.below(7));
+        switch (me.d.below(8)) {
+          case 0:
+            return require(leaves(me.r, me.d.roll(), depth) == std::uint64_t{1} << depth,
+                           "a tree lost leaves");
+          case 1: return shared_value(me);
+          case 2: return loop(me);
+          default: return task_ends(me);
+        }
+      });
+    });
   wg.wait();
 }
 
@@ -261,18 +260,10 @@ void context_tree(worker& w) {
 }  // namespace
 
 void groups(worker& w) {
-  while (!w.r.over()) {
-    w.d.one_in(2) ? group_that_fails(w) : group_with_limit(w);
-    w.pause();
-  }
+  until_over(w, [](worker& me) { me.d.one_in(2) ? group_that_fails(me) : group_with_limit(me); });
 }
 
-void contexts(worker& w) {
-  while (!w.r.over()) {
-    context_tree(w);
-    w.pause();
-  }
-}
+void contexts(worker& w) { until_over(w, context_tree); }
 
 // Many that do nothing but wait, and are woken all at once.
 void crowd(worker& w) {

@@ -88,17 +88,14 @@ void sleeper(worker& w) {
 }  // namespace
 
 void timers(worker& w) {
-  skein::wait_group wg;
-  for (std::size_t n = round::few(w.d, 60); n > 0; --n)
-    w.r.anywhere(wg, w.d, [](worker& me) {
-      for (; !me.r.over(); me.pause()) switch (me.d.below(4)) {
-          case 0: one_shot(me); break;
-          case 1: callback(me); break;
-          case 2: ticks(me); break;
-          default: sleeper(me); break;
-        }
-    });
-  wg.wait();
+  all_along(w, 60, [](worker& me) {
+    switch (me.d.below(4)) {
+      case 0: return one_shot(me);
+      case 1: return callback(me);
+      case 2: return ticks(me);
+      default: return sleeper(me);
+    }
+  });
 }
 
 namespace {
