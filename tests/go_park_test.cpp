@@ -247,6 +247,32 @@ TEST_P(park, on_system_stack_gives_back_whatever_f_gives) {
   }, 20);
 }
 
+// covers: G5 D1
+TEST_P(park, a_system_stack_is_used_by_one_after_the_other) {
+  repeat([] {
+    crowd([](int i) {
+      for (int k = 0; k < 10; ++k) {
+        const int kept = skein::on_system_stack([&] {
+          volatile int frame[1000];
+          for (volatile int& x : frame) x = i;
+          skein::yield();
+          return frame[k];
+        });
+        EXPECT_EQ(kept, i);
+        skein::yield();
+      }
+    });
+    skein::wait_group wg;
+    wg.add(1);
+    skein::go({.stack = 8_MiB}, [&] {  // the same stacks
+      volatile int frame[1000];
+      for (volatile int& x : frame) x = 1;
+      wg.done();
+    });
+    wg.wait();
+  }, 20);
+}
+
 // covers: G5
 TEST_P(park, on_system_stack_lets_exceptions_through) {
   repeat([] {

@@ -6,6 +6,7 @@
 #include <exception>
 #include <new>
 #include <stdexcept>
+#include <utility>
 
 #include "sched/goexit.hpp"
 #include "sched/sched.hpp"
@@ -418,6 +419,33 @@ void blocking_end() noexcept {
   *sched::current()->errno_place = kept;
 }
 
+namespace {
+
+// on_fiber_of: while it lives g, which runs, is the stack's fiber to the race detector. What is done on
+// a stack is done by its fiber; so whoever has the stack next goes on where the one before has ended.
+class on_fiber_of {
+ public:
+#if defined(SKEIN_TSAN_FIBERS)
+  on_fiber_of(goroutine* g, arch::stack* s) noexcept : g_(g), before_(std::exchange(g->ctx.fiber, s->own_fiber())) {
+    __tsan_switch_to_fiber(g->ctx.fiber, 0);
+  }
+  on_fiber_of(const on_fiber_of&) = delete;
+  on_fiber_of& operator=(const on_fiber_of&) = delete;
+  ~on_fiber_of() {
+    g_->ctx.fiber = before_;
+    __tsan_switch_to_fiber(before_, 0);
+  }
+
+ private:
+  goroutine* g_;
+  void* before_;
+#else
+  on_fiber_of(goroutine*, arch::stack*) noexcept {}
+#endif
+};
+
+}  // namespace
+
 void call_on_big_stack(void (*f)(void*), void* arg) {
   sched::worker* w = sched::current();
   goroutine* g = w->g;
@@ -436,6 +464,7 @@ void call_on_big_stack(void (*f)(void*), void* arg) {
       rt->stacks.put(s->cls, s);
     }
   } give_back{rt, big};
+  const on_fiber_of fiber(g, big);
 #if defined(SKEIN_SEES_ASAN)
   struct frame {
     void (*f)(void*);
