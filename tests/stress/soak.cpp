@@ -34,7 +34,7 @@ constexpr scene scenes[] = {
     {"tasks", tasks},       {"groups", groups},   {"contexts", contexts},
     {"crowd", crowd},       {"timers", timers},   {"hogs", hogs},
     {"pools", pools},       {"maps", maps},       {"flights", flights},
-    {"limiters", limiters}, {"pipes", pipes},
+    {"limiters", limiters}, {"pipes", pipes},     {"signals", signals},
 };
 
 struct settings {
@@ -101,7 +101,7 @@ class watchdog {
       }
       if (clock::now() < report) continue;
       report += std::chrono::minutes(1);
-      std::printf("%s%zu MiB; %s\n", place().c_str(), everywhere::memory_in_use() >> 20,
+      std::printf("%s%zu KiB; %s\n", place().c_str(), everywhere::memory_in_use() >> 10,
                   covered().c_str());
       std::fflush(stdout);
     }
@@ -130,12 +130,12 @@ class levels {
       fail("memory grows: " + text());
   }
   std::string text() const {
-    const auto mib = [](std::size_t n) { return std::to_string(n >> 20) + " MiB"; };
-    return "memory after the first round " + mib(first_) + ", at most " + mib(warm_) +
+    const auto kib = [](std::size_t n) { return std::to_string(n >> 10) + " KiB"; };
+    return "memory after the first round " + kib(first_) + ", at most " + kib(warm_) +
            " in the first " + std::to_string(warm_up) +
            (recent_.empty()
                 ? ""
-                : ", at least " + mib(lowest()) + " in the last " + std::to_string(recent_.size()));
+                : ", at least " + kib(lowest()) + " in the last " + std::to_string(recent_.size()));
   }
 
  private:
@@ -162,7 +162,7 @@ std::unique_ptr<skein::runtime> make_runtime(dice& d, const settings& s) {
 
 // A round ends when all of its goroutines have; the last ones are on their way out.
 void wait_until_empty(skein::runtime& rt) {
-  const auto latest = clock::now() + std::chrono::seconds(20) * weight;
+  const auto latest = clock::now() + std::chrono::seconds(20) * patience;
   while (rt.run([] { return skein::num_goroutine(); }) != 1) {
     if (clock::now() > latest) {
       const auto counted = rt.run([] { return skein::num_goroutine() - 1; });
@@ -216,7 +216,7 @@ int run(const settings& s) {
     dice d(mix(s.seed) + n);
     const auto most = std::min<nanoseconds>(
         std::chrono::milliseconds(100 + d.below(d.one_in(8) ? 5000 : 1500)), end - clock::now());
-    dog.expect(most + std::chrono::seconds(60) * weight);
+    dog.expect(most + std::chrono::seconds(60) * patience);
     {
       if (main == nullptr || d.one_in(20)) main.reset();
       if (main == nullptr) main = make_runtime(d, s);

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -30,6 +31,7 @@ using everywhere::dice;
 using std::chrono::nanoseconds;
 
 // weight: how much slower this build is; crowds are smaller by as much.
+// patience: how many times longer it may take until something is taken for stuck.
 #if defined(SKEIN_SEES_TSAN)
 inline constexpr int weight = 10;
 #elif defined(SKEIN_SEES_ASAN)
@@ -37,14 +39,17 @@ inline constexpr int weight = 3;
 #else
 inline constexpr int weight = 1;
 #endif
+inline constexpr int patience = weight == 1 ? 1 : 10;
 
 // X(name): the kinds of operations that are counted.
 #define SOAK_KINDS(X)                                                                              \
   X(sent)                                                                                          \
   X(received)                                                                                      \
-  X(returned) X(refused) X(thrown) X(closes) X(locks) X(shared_locks) X(permits) X(queued)         \
-      X(onces) X(phases) X(atomic_waits) X(tasks) X(groups) X(contexts) X(timers) X(sleeps)        \
-          X(goroutines) X(threads) X(hogs) X(pooled) X(mapped) X(flights) X(tokens) X(pipe_bytes)
+  X(returned)                                                                                      \
+  X(refused)                                                                                       \
+  X(thrown) X(closes) X(locks) X(shared_locks) X(permits) X(queued) X(onces) X(phases)             \
+      X(atomic_waits) X(tasks) X(groups) X(contexts) X(timers) X(sleeps) X(goroutines) X(threads)  \
+          X(hogs) X(pooled) X(mapped) X(flights) X(tokens) X(pipe_bytes) X(signals)
 enum class kind : std::size_t {
 #define SOAK_KIND(name) name,
   SOAK_KINDS(SOAK_KIND)
@@ -76,8 +81,8 @@ class round;
 // worker: one activity, a goroutine or a thread, with dice and a count of its own.
 class worker {
  public:
-  worker(round& in, std::uint64_t seed, bool thread = false) noexcept
-      : r(in), d(seed), on_thread(thread) {}
+  worker(round& in, std::uint64_t seed, bool starts_goroutines = true) noexcept
+      : r(in), d(seed), has_runtime(starts_goroutines) {}
   worker(const worker&) = delete;
   worker& operator=(const worker&) = delete;
   ~worker() { flush(); }
@@ -95,7 +100,7 @@ class worker {
 
   round& r;
   dice d;
-  const bool on_thread;
+  const bool has_runtime;  // false on a thread that is attached to none
 
  private:
   void flush() noexcept;
@@ -125,14 +130,21 @@ class round {
     return 1 + d.below(std::max<std::size_t>(2, most / weight));
   }
 
-  // go() starts f(worker&) as a goroutine of any runtime, anywhere() on a thread as well. wg counts it.
+  // go() starts f(worker&) as a goroutine of any runtime, anywhere() on a thread as well, which may be
+  // attached to a runtime. wg counts it.
   template <class F> void go(skein::wait_group& wg, dice& d, F f) {
-    homes_[d.below(homes_.size())]->go(counted(wg, d, kind::goroutines, std::move(f)));
+    pick(d).go(counted(wg, d, kind::goroutines, true, std::move(f)));
   }
   template <class F> void anywhere(skein::wait_group& wg, dice& d, F f) {
     if (!d.one_in(8) || !reserve_thread()) return go(wg, d, std::move(f));
-    std::thread t([this, call = counted(wg, d, kind::threads, std::move(f))]() mutable {
-      call();
+    skein::runtime* const home = d.one_in(2) ? &pick(d) : nullptr;
+    std::thread t([this, home,
+                   call = counted(wg, d, kind::threads, home != nullptr, std::move(f))]() mutable {
+      {
+        std::optional<skein::runtime::attachment> attached;
+        if (home != nullptr) attached.emplace(*home);
+        call();
+      }
       live_threads_.fetch_sub(1, std::memory_order_relaxed);
     });
     const std::lock_guard hold(threads_lock_);
@@ -140,14 +152,15 @@ class round {
   }
 
  private:
-  template <class F> auto counted(skein::wait_group& wg, dice& d, kind k, F f) {
+  skein::runtime& pick(dice& d) { return *homes_[d.below(homes_.size())]; }
+  template <class F> auto counted(skein::wait_group& wg, dice& d, kind k, bool has_runtime, F f) {
     wg.add(1);
-    return [this, k, wg = &wg, seed = d.roll(), f = std::move(f)]() mutable {
+    return [this, k, has_runtime, wg = &wg, seed = d.roll(), f = std::move(f)]() mutable {
       struct finisher {
         skein::wait_group* wg;
         ~finisher() { wg->done(); }
       } end{wg};
-      worker w(*this, seed, k == kind::threads);
+      worker w(*this, seed, has_runtime);
       w.count(k);
       f(w);
     };
@@ -203,6 +216,7 @@ void pools(worker& w);  // kit.cpp
 void maps(worker& w);
 void flights(worker& w);
 void limiters(worker& w);
-void pipes(worker& w);  // pipes.cpp
+void pipes(worker& w);  // outside.cpp
+void signals(worker& w);
 
 }  // namespace soak

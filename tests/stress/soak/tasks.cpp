@@ -3,6 +3,7 @@
 #include <memory>
 #include <mutex>
 #include <numeric>
+#include <stop_token>
 #include <vector>
 
 #include "skein/mutex.hpp"
@@ -10,6 +11,7 @@
 #include "skein/parallel.hpp"
 #include "skein/select.hpp"
 #include "skein/semaphore.hpp"
+#include "skein/stop_token.hpp"
 #include "skein/task.hpp"
 #include "skein/task_group.hpp"
 #include "skein/time.hpp"
@@ -98,25 +100,26 @@ void loop(worker& w) {
 }  // namespace
 
 void tasks(worker& w) {
-  skein::wait_group wg;
-  for (std::size_t n = round::few(w.d, 10); n > 0; --n)
-    w.r.go(wg, w.d, [](worker& all) {
-      until_over(all, [](worker& me) {
-        const int depth = static_cast<int>(me.d.below(7));
-        switch (me.d.below(8)) {
-          case 0:
-            return require(leaves(me.r, me.d.roll(), depth) == std::uint64_t{1} << depth,
-                           "a tree lost leaves");
-          case 1: return shared_value(me);
-          case 2: return loop(me);
-          default: return task_ends(me);
-        }
-      });
+  crowd_of(w, 10, [](worker& all) {
+    if (!all.has_runtime) return;
+    until_over(all, [](worker& me) {
+      const int depth = static_cast<int>(me.d.below(7));
+      switch (me.d.below(8)) {
+        case 0:
+          return require(leaves(me.r, me.d.roll(), depth) == std::uint64_t{1} << depth,
+                         "a tree lost leaves");
+        case 1: return shared_value(me);
+        case 2: return loop(me);
+        default: return task_ends(me);
+      }
     });
-  wg.wait();
+  });
 }
 
 namespace {
+
+// A function of its own: compilers remember the thread's number, which <stop_token> asks for, across a park.
+[[gnu::noinline]] void stop(std::stop_source& s) { s.request_stop(); }
 
 // Waits in one of the ways that only ctx can end; returns whether it did.
 bool wait_for_the_end(worker& w, const skein::context& ctx, skein::mutex& locked,
@@ -216,13 +219,22 @@ void context_tree(worker& w) {
   const std::uint64_t name = w.d.roll();
   auto [root, cancel] = skein::with_cancel(skein::with_value<name_of>(w.r.ctx(), name));
   std::vector<skein::cancelable> tree;
+  std::vector<std::stop_source> stops;
   std::uint64_t expected = 0;
   skein::wait_group wg;
   for (std::size_t i = round::few(w.d, 60); i > 0; --i) {
     const skein::context parent = tree.empty() ? root : tree[w.d.below(tree.size())].ctx;
-    tree.push_back(w.d.one_in(2)
-                       ? skein::with_cancel(parent)
-                       : skein::with_timeout(parent, std::chrono::microseconds(w.d.below(5000))));
+    switch (w.d.below(5)) {
+      case 0:
+      case 1: tree.push_back(skein::with_cancel(parent)); break;
+      case 2:
+        tree.push_back(skein::with_stop_token(parent, stops.emplace_back().get_token()));
+        break;
+      default:
+        tree.push_back(skein::with_timeout(parent, std::chrono::microseconds(w.d.below(5000))));
+        break;
+    }
+    if (!stops.empty() && w.d.one_in(8)) stop(stops[w.d.below(stops.size())]);
     const skein::context ctx = tree.back().ctx;
     require(*ctx.value<name_of>() == name, "a context lost a value");
     if (w.d.one_in(3)) {
@@ -245,12 +257,14 @@ void context_tree(worker& w) {
     if (w.d.one_in(8)) tree[w.d.below(tree.size())].cancel();
   }
   w.interrupt();
+  const std::stop_token stopped = skein::stop_token_of(tree.back().ctx);
   if (w.d.one_in(2)) tree.front().cancel();
   cancel();
   for (const skein::cancelable& c : tree) {
     static_cast<void>(c.ctx.done().recv());
     require(static_cast<bool>(c.ctx.err()), "a child outlived its parent");
   }
+  while (!stopped.stop_requested()) skein::yield();
   n.heard.wait();
   wg.wait();
   require(n.calls == expected, "a context forgot a call or made one too many");

@@ -1,10 +1,13 @@
-// Numbers through pipes: the poller's part. The reader waits for the descriptor in every form.
+// What comes from outside: numbers through pipes, whose reader waits for the descriptor in every form;
+// signals.
 #include <cerrno>
+#include <csignal>
 
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "skein/net/poll.hpp"
+#include "skein/os/signal.hpp"
 #include "skein/select.hpp"
 #include "skein/time.hpp"
 #include "stress/soak/round.hpp"
@@ -16,7 +19,8 @@ namespace {
 [[gnu::noinline]] bool would_block() { return errno == EAGAIN; }
 
 void wait_to_read(worker& w, int fd) {
-  switch (w.d.below(w.on_thread ? 4 : 5)) {  // a thread has no runtime for the last one
+  switch (
+      w.d.below(w.has_runtime ? 5 : 4)) {  // the last one needs a poller that somebody sleeps in
     case 0: static_cast<void>(skein::wait_readable_for(fd, w.moment())); break;
     case 1: {
       auto [ctx, cancel] = skein::with_timeout(skein::background(), w.moment());
@@ -76,6 +80,22 @@ void pipes(worker& w) {
     w.r.anywhere(wg, w.d, [fd = ends[1]](worker& me) { write_all(me, fd); });
   }
   wg.wait();
+}
+
+// SIGWINCH, for it does nothing to a process that has no use for it.
+void signals(worker& w) {
+  const skein::receiver<int> mine = skein::notify({SIGWINCH}, 1);
+  until_over(w, [&](worker& me) {
+    require(kill(getpid(), SIGWINCH) == 0, "no signal could be sent");
+    if (me.d.one_in(2)) {
+      const skein::receiver<int> passing = skein::notify({SIGWINCH}, 1);
+      require(kill(getpid(), SIGWINCH) == 0 && passing.recv() == SIGWINCH,
+              "a signal did not arrive");
+    }
+    require(mine.recv() == SIGWINCH, "a signal did not arrive");
+    me.count(kind::signals);
+    skein::sleep_for(me.moment());
+  });
 }
 
 }  // namespace soak
