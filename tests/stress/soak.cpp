@@ -5,9 +5,8 @@
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <deque>
-#include <optional>
+#include <sstream>
 #include <stdexcept>
 
 #include <unistd.h>
@@ -41,8 +40,8 @@ struct settings {
   std::uint64_t seed = 0;
   std::uint64_t first_round = 1;
   nanoseconds length = std::chrono::milliseconds(everywhere::scaled(10'000));
-  int procs = 0;         // 0: changing
-  std::string scenes{};  // names; empty: as chance has it
+  int procs = 0;                       // 0: changing
+  std::vector<const scene*> scenes{};  // none: as chance has it
 };
 
 // Where the run is, for messages.
@@ -68,6 +67,12 @@ std::string covered() {
     text += std::string(k == 0 ? "" : ", ") + names[k] + " " +
             std::to_string(totals[k].load(std::memory_order_relaxed));
   return text;
+}
+
+unsigned long long operations() {
+  unsigned long long sum = 0;
+  for (const auto& n : totals) sum += n.load(std::memory_order_relaxed);
+  return sum;
 }
 
 // watchdog: a thread that reports a round which does not end, and prints a line a minute.
@@ -101,8 +106,8 @@ class watchdog {
       }
       if (clock::now() < report) continue;
       report += std::chrono::minutes(1);
-      std::printf("%s%zu KiB; %s\n", place().c_str(), everywhere::memory_in_use() >> 10,
-                  covered().c_str());
+      std::printf("%s%zu KiB, %llu operations\n", place().c_str(),
+                  everywhere::memory_in_use() >> 10, operations());
       std::fflush(stdout);
     }
   }
@@ -149,6 +154,17 @@ class levels {
   std::deque<std::size_t> recent_;
 };
 
+// Mostly some of the scenes, one in eight times all of them.
+std::vector<const scene*> pick_scenes(dice& d, const settings& s) {
+  if (!s.scenes.empty()) return s.scenes;
+  const std::uint64_t share = d.one_in(8) ? 1 : 1 + d.below(8);
+  std::vector<const scene*> picked;
+  for (const scene& x : scenes)
+    if (d.one_in(share)) picked.push_back(&x);
+  if (picked.empty()) picked.push_back(&scenes[d.below(std::size(scenes))]);
+  return picked;
+}
+
 int pick_procs(dice& d, const settings& s) { return s.procs != 0 ? s.procs : 1 << d.below(4); }
 
 std::unique_ptr<skein::runtime> make_runtime(dice& d, const settings& s) {
@@ -175,16 +191,12 @@ void wait_until_empty(skein::runtime& rt) {
 void play(const std::vector<skein::runtime*>& homes, dice& d, nanoseconds length,
           const settings& s) {
   round r(homes, d.one_in(4), 200 / weight);
-  const std::uint64_t share = d.one_in(8) ? 1 : 1 + d.below(8);  // one scene in so many
   skein::wait_group playing;
-  std::string text;
-  const auto begin = [&](const scene& x) {
-    text += std::string(" ") + x.name;
-    r.go(playing, d, x.play);
-  };
-  for (const scene& x : scenes)
-    if (s.scenes.empty() ? d.one_in(share) : s.scenes.find(x.name) != std::string::npos) begin(x);
-  if (text.empty()) begin(scenes[d.below(std::size(scenes))]);
+  std::string names;
+  for (const scene* x : pick_scenes(d, s)) {
+    names += std::string(" ") + x->name;
+    r.go(playing, d, x->play);
+  }
   if (s.procs == 0 && d.one_in(2))
     for (skein::runtime* const rt : homes)
       rt->run([&] {
@@ -193,9 +205,9 @@ void play(const std::vector<skein::runtime*>& homes, dice& d, nanoseconds length
             skein::procs(pick_procs(own, s));
         });
       });
-  std::fprintf(stderr, "%s%.1f s on %zu runtimes,%s:%s\n", place().c_str(),
-               std::chrono::duration<double>(length).count(), homes.size(), r.lazy() ? " lazy" : "",
-               text.c_str());
+  std::fprintf(stderr, "%s%zu KiB; %.1f s on %zu runtimes,%s:%s\n", place().c_str(),
+               everywhere::memory_in_use() >> 10, std::chrono::duration<double>(length).count(),
+               homes.size(), r.lazy() ? " lazy" : "", names.c_str());
   skein::sleep_for(length);
   r.end();
   playing.wait();
@@ -218,7 +230,7 @@ int run(const settings& s) {
         std::chrono::milliseconds(100 + d.below(d.one_in(8) ? 5000 : 1500)), end - clock::now());
     dog.expect(most + std::chrono::seconds(60) * patience);
     {
-      if (main == nullptr || d.one_in(20)) main.reset();
+      if (d.one_in(20)) main.reset();
       if (main == nullptr) main = make_runtime(d, s);
       std::vector<std::unique_ptr<skein::runtime>> guests(d.one_in(4) ? 1 + d.below(3) : 0);
       std::vector<skein::runtime*> homes{main.get()};
@@ -238,12 +250,24 @@ int run(const settings& s) {
   return 0;
 }
 
+std::vector<const scene*> scenes_named(const std::string& list) {
+  std::vector<const scene*> chosen;
+  std::istringstream names(list);
+  for (std::string name; std::getline(names, name, ',');) {
+    const auto it = std::find_if(std::begin(scenes), std::end(scenes),
+                                 [&](const scene& x) { return name == x.name; });
+    if (it == std::end(scenes)) throw std::invalid_argument("no scene is called " + name);
+    chosen.push_back(it);
+  }
+  return chosen;
+}
+
 settings parse(int argc, char** argv) {
   settings s;
   for (int i = 1; i < argc; i += 2) {
     const std::string name = argv[i];
     if (name == "--scenes" && i + 1 < argc) {
-      s.scenes = argv[i + 1];
+      s.scenes = scenes_named(argv[i + 1]);
       continue;
     }
     char* rest = nullptr;
@@ -282,8 +306,10 @@ int main(int argc, char** argv) {
   } catch (const std::invalid_argument& e) {
     std::fprintf(
         stderr,
-        "soak: %s\nusage: soak [--seed N] [--round N] [--minutes N | --seconds N] [--procs N]\n"
-        "--round N begins with the N-th round of the seed.\n",
+        "soak: %s\n"
+        "usage: soak [--seed N] [--round N] [--minutes N | --seconds N] [--procs N] [--scenes "
+        "A,B,…]\n"
+        "--round N begins with the N-th round of the seed; --scenes plays these in each round.\n",
         e.what());
     return 2;
   }
