@@ -105,6 +105,29 @@ TEST(stack_memory, of_goroutines_that_have_ended_comes_back) {
   EXPECT_EQ(end.status, 0) << end.text;
 }
 
+// covers: G7
+TEST(stack_memory, does_not_grow_from_round_to_round) {
+  if (everywhere::sanitized) GTEST_SKIP() << "a sanitizer's memory is not ours";
+  const auto end = run_child([] {
+    skein::run(
+        [] {
+          std::size_t second = 0;
+          const auto n = static_cast<int>(scaled(1'000'000));
+          for (int round = 1; round <= 20; ++round) {
+            skein::wait_group wg;
+            wg.add(n);
+            for (int i = 0; i < n; ++i) skein::go([&] { wg.done(); });
+            wg.wait();
+            if (round == 2) second = resident_bytes();
+          }
+          const std::size_t last = resident_bytes();
+          require(last < second + second / 50 + 256_KiB, std::to_string(second) + " bytes after two rounds, after twenty " + std::to_string(last));
+        },
+        with_procs(2));
+  });
+  EXPECT_EQ(end.status, 0) << end.text;
+}
+
 [[gnu::noinline]] void shallow_and_deep(skein::wait_group& wg) {
   wg.add(2);
   skein::go([&] { wg.done(); });

@@ -20,7 +20,8 @@ namespace skein::inline SKEIN_ABI {
 // caller; move-only ones are moved. Callable from any goroutine, and from a thread that has a
 // runtime to use (attached to it, or the only one); otherwise it throws no_runtime. Throws
 // std::bad_alloc when there is no memory for the goroutine, and what the copies throw; then nothing
-// was started. An exception that leaves f ends the process as a panic does.
+// was started. An exception that leaves f ends the process as a panic does. A goroutine that starts
+// hundreds gives way to them now and then, as at a checkpoint(); a thread never waits.
 template <class F, class... A>
   requires std::invocable<std::decay_t<F>, std::decay_t<A>...>
 SKEIN_ALWAYS_INLINE void go(const go_options& o, F&& f, A&&... args) {
