@@ -1,5 +1,5 @@
 # Builds and runs tests/consumer as a stranger would. Run with cmake -P and -D
-#   MODE=find_package|add_subdirectory  SOURCE=<skein>  BINARY=<skein's build>  WORK=<a directory>
+#   MODE=find_package|add_subdirectory|lto  SOURCE=<skein>  BINARY=<skein's build>  WORK=<a directory>
 #   CXX=<compiler>  CONFIG=<build type>
 function(step)
   execute_process(COMMAND ${ARGV} RESULT_VARIABLE status)
@@ -15,6 +15,9 @@ if(MODE STREQUAL "find_package")
   set(where -DCMAKE_PREFIX_PATH=${WORK}/prefix)
 else()
   set(where -DSKEIN_SOURCE=${SOURCE})
+endif()
+if(MODE STREQUAL "lto") # assembly names symbols that an optimizer of whole programs must not rename
+  list(APPEND where -DCMAKE_INTERPROCEDURAL_OPTIMIZATION=ON -DCMAKE_POSITION_INDEPENDENT_CODE=ON)
 endif()
 step(${CMAKE_COMMAND} -G Ninja -S ${SOURCE}/tests/consumer -B ${WORK}/build
   -DCMAKE_BUILD_TYPE=${CONFIG} -DCMAKE_CXX_COMPILER=${CXX} ${where})

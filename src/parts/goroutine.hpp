@@ -66,6 +66,9 @@ struct alignas(64) goroutine {
   sched::waiter* waiting;  // null unless it waits
   sched::worker* locked_to;
   std::uint32_t lock_depth;  // of lock_os_thread
+#if defined(SKEIN_FORCE_MIGRATION)
+  sched::worker* ran_on;     // last
+#endif
 
   void* closure_data() noexcept { return boxed ? *reinterpret_cast<void**>(closure) : closure; }
   void set_box(void* p) noexcept {
@@ -73,7 +76,7 @@ struct alignas(64) goroutine {
     *reinterpret_cast<void**>(closure) = p;
   }
 };
-#if !defined(SKEIN_SEES_ASAN) && !defined(SKEIN_TSAN_FIBERS)
+#if !defined(SKEIN_SEES_ASAN) && !defined(SKEIN_TSAN_FIBERS) && !defined(SKEIN_FORCE_MIGRATION)
 static_assert(sizeof(goroutine) == 128);
 #endif
 

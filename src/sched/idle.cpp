@@ -54,11 +54,13 @@ proc* pop_idle(runtime_state* rt) noexcept {
   return p;
 }
 
-// Gives p to a sleeping worker, or to a new one. Called with idle_lock held; returns without.
-void assign(runtime_state* rt, proc* p, bool spinning) noexcept {
+// Gives p to a sleeping worker, or to a new one, to begin with `first` if that is not null. Called with
+// idle_lock held; returns without.
+void assign(runtime_state* rt, proc* p, bool spinning, goroutine* first = nullptr) noexcept {
   if (worker* w = rt->idle_worker_list) {
     rt->idle_worker_list = w->next_idle;
     w->given = p;
+    w->given_g = first;
     w->spinning = spinning;
     rt->idle_lock.unlock();
     w->wake.store(1, std::memory_order_release);
@@ -66,16 +68,18 @@ void assign(runtime_state* rt, proc* p, bool spinning) noexcept {
   } else if (rt->polling == poll_phase::sleeping) {
     worker* w2 = rt->poll_worker;
     w2->given = p;
+    w2->given_g = first;
     w2->spinning = spinning;
     rt->polling = poll_phase::interrupted;
     rt->idle_lock.unlock();
     rt->io.interrupt();
   } else {
     rt->idle_lock.unlock();
-    if (!new_worker(rt, p, spinning)) {
+    if (!new_worker(rt, p, spinning, first)) {
       // No thread to be had now. The monitor tries again; a worker that goes idle helps as well.
       // What only the processor's owner could run must not wait for that very processor.
       goroutine_list hidden;
+      if (first != nullptr) hidden.push(first);
       while (p->batch.left() != 0) hidden.push(p->batch.pop());
       if (goroutine* g = p->lifo.exchange(nullptr, std::memory_order_relaxed)) hidden.push(g);
       if (hidden.head != nullptr) rt->inject.push(hidden);
@@ -89,6 +93,12 @@ void assign(runtime_state* rt, proc* p, bool spinning) noexcept {
   }
   rt->wakeups.fetch_add(1, std::memory_order_relaxed);
   if (rt->monitor_asleep.load(std::memory_order_relaxed)) wake_monitor(rt);
+}
+
+// What assign() left for w, which holds idle_lock.
+proc* take_given(worker* w) noexcept {
+  if (w->given_g != nullptr) w->picked = std::exchange(w->given_g, nullptr);
+  return std::exchange(w->given, nullptr);
 }
 
 bool nobody_runs(const runtime_state* rt) noexcept {
@@ -262,10 +272,7 @@ bool sleep_for_proc(worker* w) noexcept {
       rt->idle_lock.unlock();
       return false;
     }
-    if (proc* p = w->given) {
-      w->given = nullptr;
-      if (w->given_g != nullptr) w->picked = w->given_g;
-      w->given_g = nullptr;
+    if (proc* p = take_given(w)) {
       rt->idle_lock.unlock();
       w->wake.store(0, std::memory_order_relaxed);
       if (w->spinning) w->woken_at = detail::cycles();
@@ -282,13 +289,12 @@ bool sleep_for_proc(worker* w) noexcept {
       rt->idle_lock.lock();
       rt->polling = poll_phase::nobody;
       rt->poll_worker = nullptr;
-      proc* p = w->given;
+      proc* p = take_given(w);
       if (p == nullptr && (list.head != nullptr || due)) {
         p = pop_idle(rt);
         if (p != nullptr) w->spinning = false;
       }
       if (p != nullptr) {
-        w->given = nullptr;
         rt->idle_lock.unlock();
         if (rt->monitor_asleep.load(std::memory_order_relaxed)) wake_monitor(rt);
         bind(w, p);
@@ -356,6 +362,15 @@ void ensure_poller(runtime_state* rt) noexcept {
   }
   rt->idle_lock.unlock();
 }
+
+#if defined(SKEIN_FORCE_MIGRATION)
+void hand_to_another(worker* w, proc* p, goroutine* g) noexcept {
+  g->ran_on = nullptr;  // if there is no other thread it goes on here after all
+  unbind(w, p);
+  w->rt->idle_lock.lock();
+  assign(w->rt, p, false, g);
+}
+#endif
 
 void release_proc(proc* p) noexcept {
   runtime_state* rt = p->rt;

@@ -86,17 +86,30 @@ SKEIN_ALWAYS_INLINE bool give_stack(proc* p, goroutine* g) noexcept {
   return true;
 }
 
+// must_move() in a build with SKEIN_FORCE_MIGRATION: a goroutine that goes on does so on another thread
+// than the one it left, always. For tests, to find what a compiler or a library keeps per thread.
+#if defined(SKEIN_FORCE_MIGRATION)
+SKEIN_ALWAYS_INLINE bool must_move(const worker* w, const goroutine* g) noexcept {
+  return g->ran_on == w && (g->hold.load(std::memory_order_relaxed) & (goroutine::fresh | goroutine::locked)) == 0;
+}
+SKEIN_ALWAYS_INLINE void note_ran(worker* w, goroutine* g) noexcept { g->ran_on = w; }
+#else
+SKEIN_ALWAYS_INLINE bool must_move(const worker*, const goroutine*) noexcept { return false; }
+SKEIN_ALWAYS_INLINE void note_ran(worker*, goroutine*) noexcept {}
+#endif
+
 // ready_to_run() makes sure that a goroutine taken from a queue can be switched to: it has left the
 // stack it parked on, is not tied to a thread, and has a stack. False: the loop sees to it.
 SKEIN_ALWAYS_INLINE bool ready_to_run(proc* p, goroutine* g) noexcept {
   const std::uint8_t h = g->hold.load(std::memory_order_acquire);  // pairs with release_held()
-  return h == 0 || (h == goroutine::fresh && give_stack(p, g));
+  return (h == 0 && !must_move(p->holder.load(std::memory_order_relaxed), g)) || (h == goroutine::fresh && give_stack(p, g));
 }
 
 // begin_run() makes g the running goroutine of w; the switch follows.
 SKEIN_ALWAYS_INLINE void begin_run(worker* w, goroutine* g) noexcept {
   g->hold.store((g->hold.load(std::memory_order_relaxed) & goroutine::locked) | goroutine::on_cpu, std::memory_order_relaxed);
   g->state.store(status::running, std::memory_order_relaxed);
+  note_ran(w, g);
   w->g = g;
 }
 

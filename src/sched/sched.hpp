@@ -33,6 +33,8 @@ void poll_now(runtime_state* rt, goroutine_list& list) noexcept;
 // ensure_poller() sees to it that somebody sleeps in the poller if there is anything to poll for and
 // anybody free to.
 void ensure_poller(runtime_state* rt) noexcept;
+// hand_to_another() has another worker run g, with p. Of a build with SKEIN_FORCE_MIGRATION.
+void hand_to_another(worker* w, proc* p, goroutine* g) noexcept;
 // release_proc() finds another worker for p, or lets it be idle. Any thread.
 void release_proc(proc* p) noexcept;
 inline bool has_local_work(const proc* p) noexcept {
@@ -47,8 +49,9 @@ void no_stray(worker* w) noexcept;           // its goroutine stands in line or 
 void retire_if_asked(worker* w, proc* p) noexcept;
 
 // threads.cpp
-// new_worker() starts a thread that holds p; false when the system has none to give.
-bool new_worker(runtime_state* rt, proc* p, bool spinning) noexcept;
+// new_worker() starts a thread that holds p and begins with `first`, if that is not null; false when the
+// system has none to give.
+bool new_worker(runtime_state* rt, proc* p, bool spinning, goroutine* first = nullptr) noexcept;
 void start_monitor(runtime_state* rt);
 void wake_monitor(runtime_state* rt) noexcept;
 void note_thread_end(runtime_state* rt) noexcept;

@@ -18,6 +18,12 @@ namespace skein::inline SKEIN_ABI {
 namespace arch {
 // Plain threads share one worker that is none: no processor, no goroutine, never asked for attention.
 static constinit sched::worker no_worker;
+// Used by name in assembly, which no optimizer of whole programs sees.
+#if defined(__clang__)
+[[gnu::used]]
+#else
+[[gnu::used, gnu::externally_visible]]
+#endif
 thread_local constinit sched::worker* skein_current_worker = &no_worker;
 }  // namespace arch
 
@@ -123,7 +129,7 @@ void note_thread_end(runtime_state* rt) noexcept {
   if (live.fetch_sub(1, std::memory_order_acq_rel) == 1) sys::futex_wake(live, 1);
 }
 
-bool new_worker(runtime_state* rt, proc* p, bool spinning) noexcept {
+bool new_worker(runtime_state* rt, proc* p, bool spinning, goroutine* first) noexcept {
   rt->idle_lock.lock();
   const bool full = rt->threads >= static_cast<std::uint32_t>(rt->opt.max_threads);
   if (!full) ++rt->threads;
@@ -154,6 +160,7 @@ bool new_worker(runtime_state* rt, proc* p, bool spinning) noexcept {
   w->random = base::rng(rt->number * 1024 + static_cast<std::uint64_t>(number));
   w->in_runtime.store(1, std::memory_order_relaxed);
   w->spinning = spinning;
+  w->picked = first;
   bind(w, p);
   rt->live_threads.fetch_add(1, std::memory_order_relaxed);
   known_threads(1);
@@ -162,6 +169,7 @@ bool new_worker(runtime_state* rt, proc* p, bool spinning) noexcept {
   known_threads(-1);
   unbind(w, p);
   w->spinning = false;
+  w->picked = nullptr;
   rt->idle_lock.lock();
   --rt->threads;
   rt->spare_worker = w;  // not freed: the monitor may be looking at it

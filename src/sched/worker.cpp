@@ -385,6 +385,10 @@ void run_worker_loop(worker* w) noexcept {
       hand_to_locked(w, p, g);
       continue;
     }
+    if (must_move(w, g)) {
+      hand_to_another(w, p, g);
+      continue;
+    }
     if (!ensure_stack(rt, p, g))
       base::fatal("out of address space or memory for goroutine stacks; see options.stack and ulimit -v");
     bump(p->switches);
