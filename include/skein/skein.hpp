@@ -10,6 +10,7 @@
 #include "skein/error.hpp"
 #include "skein/go.hpp"
 #include "skein/latch.hpp"
+#include "skein/local.hpp"
 #include "skein/map.hpp"
 #include "skein/mutex.hpp"
 #include "skein/net/poll.hpp"

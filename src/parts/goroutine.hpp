@@ -9,11 +9,13 @@
 //            to the monitor (sched/trim.cpp).
 //   status   whoever runs, parks, makes or frees it; read by dumps, a hint
 //   waiting  the goroutine itself, before it publishes a wait; read at shutdown and by dumps
+//   extras, locals  the goroutine itself, once it runs
 //   the rest whoever owns the goroutine: its maker, then the worker that runs it
 //
 // A goroutine that never parks touches its first cache line only: it has no stack before it runs,
-// its closure stands in the line itself, and which stack it runs on is known to the stack. Slabs are
-// never given back while their runtime lives, so a stale pointer always points to some goroutine.
+// its closure stands in the line itself, which stack it runs on is known to the stack, and `extras`
+// tells that there is nothing to clear away. Slabs are never given back while their runtime lives, so
+// a stale pointer always points to some goroutine.
 #pragma once
 
 #include <cstddef>
@@ -33,6 +35,7 @@ struct worker;
 
 namespace detail {
 
+struct local_table;
 struct runtime_state;
 
 // What a goroutine is doing; from chan_send on it is parked for that reason.
@@ -52,13 +55,17 @@ struct alignas(64) goroutine {
   static constexpr std::uint8_t trimming = 16;  // the monitor is at its stack
   static constexpr std::uint8_t trimmed = 32;   // what its stack does not need has been given back
 
+  // Bits of extras, what is to be cleared away at the end.
+  static constexpr std::uint8_t boxed = 1;       // the closure is on the heap, `closure` holds its address
+  static constexpr std::uint8_t has_locals = 2;  // `locals` is not null
+
   goroutine* next;
   closure_fn run;
   const void* site;  // where go() was called
   atomic<std::uint8_t> hold;
   atomic<status> state;
   std::uint8_t stack_class;
-  bool boxed;           // the closure is on the heap, and `closure` holds its address
+  std::uint8_t extras;
   std::uint32_t epoch;  // how often the slot was used, for the numbers in dumps
   alignas(16) std::byte closure[inline_closure];
 
@@ -69,10 +76,11 @@ struct alignas(64) goroutine {
 #if defined(SKEIN_FORCE_MIGRATION)
   sched::worker* ran_on;     // last
 #endif
+  local_table* locals;       // null, as slabs begin, unless it has values of locals
 
-  void* closure_data() noexcept { return boxed ? *reinterpret_cast<void**>(closure) : closure; }
+  void* closure_data() noexcept { return (extras & boxed) != 0 ? *reinterpret_cast<void**>(closure) : closure; }
   void set_box(void* p) noexcept {
-    boxed = true;
+    extras |= boxed;
     *reinterpret_cast<void**>(closure) = p;
   }
 };

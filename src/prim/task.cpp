@@ -1,3 +1,4 @@
+#include "parts/locals.hpp"
 #include "prim/limits.hpp"
 #include "sched/goexit.hpp"
 #include "skein/task.hpp"
@@ -8,19 +9,23 @@ using prim::blocker;
 
 namespace {
 
-// Runs c's function if nobody has begun to. True if this call ran it.
+// Runs c's function if nobody has begun to. True if this call ran it. Whichever goroutine that is, the
+// function sees values of locals that are the task's own and end before it is done.
 bool run_if_waiting(task_core* c) noexcept {
   std::uint32_t s = task_core::waiting;
   if (!c->state.compare_exchange_strong(s, task_core::running, std::memory_order_acquire, std::memory_order_relaxed))
     return false;
   arch::edge_acquire(c);
-  try {
-    c->call();
-  } catch (sched::goexit& e) {
-    e.arrived();
-    c->error = std::make_exception_ptr(goroutine_exited());
-  } catch (...) {
-    c->error = std::current_exception();
+  {
+    const fresh_locals own(sched::current_goroutine());
+    try {
+      c->call();
+    } catch (sched::goexit& e) {
+      e.arrived();
+      c->error = std::make_exception_ptr(goroutine_exited());
+    } catch (...) {
+      c->error = std::current_exception();
+    }
   }
   arch::edge_release(&c->state);
   c->waiters.lock.lock();

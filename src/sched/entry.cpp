@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "parts/locals.hpp"
 #include "sched/goexit.hpp"
 #include "sched/sched.hpp"
 #include "sched/sim.hpp"
@@ -24,7 +25,7 @@ SKEIN_ALWAYS_INLINE void set_up(goroutine* g, const void* site, int cls) noexcep
   g->hold.store(goroutine::fresh, std::memory_order_relaxed);
   g->state.store(status::runnable, std::memory_order_relaxed);
   g->stack_class = static_cast<std::uint8_t>(cls);
-  g->boxed = false;
+  g->extras = 0;
   ++g->epoch;
 }
 
@@ -200,6 +201,10 @@ void check_canary(const goroutine& g, const arch::stack& s) noexcept {
   if (!s.guarded && !arch::canary_intact(s)) report_overflow(g, s);
 }
 
+void free_closure(goroutine* g) noexcept {
+  if ((g->extras & goroutine::boxed) != 0) ::operator delete(g->closure_data(), std::align_val_t(64));
+}
+
 // Runs what goroutines run and turns exit_goroutine() into a return. The handler names the private
 // type alone: any other exception finds no handler, so std::terminate is called where it was thrown,
 // with the whole stack in place.
@@ -209,6 +214,9 @@ void call_closure(goroutine* g) {
   } catch (goexit& e) {
     e.arrived();
   }
+  if (g->extras == 0) return;
+  free_closure(g);
+  detail::end_locals(g);
 }
 
 }  // namespace
@@ -233,15 +241,10 @@ void attend(worker* w) {
 
 namespace {
 
-void free_closure(goroutine* g) noexcept {
-  if (g->boxed) ::operator delete(g->closure_data(), std::align_val_t(64));
-}
-
 // end() disposes of the goroutine that has just ended. It returns if the next one can start on this
 // very stack, as the worker's goroutine; otherwise it leaves the stack for good.
 void end(worker* w, goroutine* g, arch::stack* s) noexcept {
   g->state.store(status::ended, std::memory_order_relaxed);
-  free_closure(g);
   proc* p = enter(w);
   if (p == nullptr || w->attention_word.load(std::memory_order_relaxed) != 0) {
     check_canary(*g, *s);

@@ -19,6 +19,7 @@
 
 #include "base/check.hpp"
 #include "os/cpus.hpp"
+#include "parts/locals.hpp"
 #include "sched/goexit.hpp"
 #include "sched/registry.hpp"
 #include "sched/sched.hpp"
@@ -348,6 +349,7 @@ void run_main_goroutine(void* closure) {
   } catch (...) {
     f.m->error = std::current_exception();
   }
+  end_locals(sched::current_goroutine());
   if (f.rt->opt.on_exit == on_exit::wait_all && !f.m->error) {
     arch::edge_release(&f.rt->main_done);
     f.rt->draining.store(true, std::memory_order_release);

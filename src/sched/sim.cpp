@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/check.hpp"
+#include "parts/locals.hpp"
 #include "sched/goexit.hpp"
 #include "sched/registry.hpp"
 #include "sched/settings.hpp"
@@ -76,6 +77,7 @@ void run_body(void* closure) {
   struct ender {
     body_call* c;
     ~ender() {
+      detail::end_locals(current_goroutine());
       arch::edge_release(c);
       c->rt->main_done.store(1, std::memory_order_relaxed);
     }

@@ -1,9 +1,11 @@
 #include "support/process.hpp"
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <stdexcept>
 
@@ -11,6 +13,9 @@
 #include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "skein/chan.hpp"
+#include "skein/go.hpp"
 
 namespace everywhere {
 namespace {
@@ -77,6 +82,22 @@ std::string thread_name() {
 }
 
 int thread_id() { return static_cast<int>(syscall(SYS_gettid)); }
+
+// A goroutine that meets the caller on its thread keeps that thread until the caller is on another one.
+void change_thread() {
+  const int before = thread_id();
+  const auto gone = std::make_shared<std::atomic<int>>(0);
+  while (thread_id() == before) {
+    const skein::chan<int> met;
+    skein::go([met, gone, before] {
+      met.send(1);
+      if (thread_id() == before) skein::blocking([&] { gone->wait(0); });
+    });
+    met.recv();
+  }
+  *gone = 1;
+  gone->notify_all();
+}
 
 void require(bool holds, const std::string& what) {
   if (!holds) throw std::runtime_error(what);

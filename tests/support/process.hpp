@@ -41,6 +41,8 @@ std::size_t resident_bytes();
 std::string thread_name();
 // thread_id() is the kernel's number of the calling thread, asked for anew at each call.
 int thread_id();
+// change_thread() returns on another thread than the one it was called on, in a real runtime.
+void change_thread();
 
 // require() throws std::runtime_error(what) unless it holds: for children, which have no gtest.
 void require(bool holds, const std::string& what);
