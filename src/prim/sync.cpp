@@ -214,9 +214,8 @@ void mutex::unlock_slow() {
 
 once::turn once::begin(const detail::limit& l) {
   std::uint32_t s = state_.load(std::memory_order_acquire);
-  if (s == 0 &&
-      state_.compare_exchange_strong(s, 1, std::memory_order_relaxed, std::memory_order_acquire))
-    return turn::run;
+  // Acquire is for the failure; g++ 12 warns of a success that has a weaker order.
+  if (s == 0 && state_.compare_exchange_strong(s, 1, std::memory_order_acquire)) return turn::run;
   if (s != 2) {
     sched::attend_if_asked();
     blocker b(l, status::once);
