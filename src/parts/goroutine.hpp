@@ -24,6 +24,7 @@
 
 #include "arch/context.hpp"
 #include "arch/stack.hpp"
+#include "parts/held_mutexes.hpp"
 #include "skein/detail/atomic.hpp"
 #include "skein/detail/launch.hpp"
 
@@ -77,6 +78,7 @@ struct alignas(64) goroutine {
   sched::worker* ran_on;     // last
 #endif
   local_table* locals;       // null, as slabs begin, unless it has values of locals
+  [[no_unique_address]] held_mutexes mutexes;
 
   void* closure_data() noexcept { return (extras & boxed) != 0 ? *reinterpret_cast<void**>(closure) : closure; }
   void set_box(void* p) noexcept {
@@ -84,7 +86,8 @@ struct alignas(64) goroutine {
     *reinterpret_cast<void**>(closure) = p;
   }
 };
-#if !defined(SKEIN_SEES_ASAN) && !defined(SKEIN_TSAN_FIBERS) && !defined(SKEIN_FORCE_MIGRATION)
+#if !defined(SKEIN_SEES_ASAN) && !defined(SKEIN_TSAN_FIBERS) && !defined(SKEIN_FORCE_MIGRATION) && \
+    !defined(SKEIN_CHECK_MUTEXES)
 static_assert(sizeof(goroutine) == 128);
 #endif
 

@@ -26,6 +26,7 @@ SKEIN_ALWAYS_INLINE void set_up(goroutine* g, const void* site, int cls) noexcep
   g->state.store(status::runnable, std::memory_order_relaxed);
   g->stack_class = static_cast<std::uint8_t>(cls);
   g->extras = 0;
+  g->mutexes.clear();
   ++g->epoch;
 }
 

@@ -116,9 +116,7 @@ void on_fault(int sig, siginfo_t* info, void* uc) {
   print_site(t, w->g->site);
   t << "\n  stack:\n";
   t.print();
-  void* frames[64];
-  const int n = backtrace(frames, 64);
-  backtrace_symbols_fd(frames, n, STDERR_FILENO);
+  print_stack();
   std::abort();
 }
 
@@ -130,6 +128,12 @@ std::size_t signal_stack_bytes() noexcept {
 }  // namespace
 
 void describe_site(base::text& t, const void* site) { print_site(t, site); }
+
+SKEIN_NOINLINE void print_stack() noexcept {
+  void* frames[64];
+  const int n = backtrace(frames, 64);
+  backtrace_symbols_fd(frames, n, STDERR_FILENO);
+}
 
 void install_fault_handlers() {
   static std::once_flag once;

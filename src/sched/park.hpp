@@ -167,10 +167,12 @@ SKEIN_ALWAYS_INLINE void switch_away(worker* w, goroutine* g, goroutine* n) noex
 }
 
 void count_park(worker* w) noexcept;  // without a processor
+void report_held_mutexes(const goroutine* g, status why) noexcept;  // in builds that check for them
 
 // park() blocks the calling goroutine until somebody makes it ready. Ends inside the runtime: the
 // caller goes on with leave().
 SKEIN_ALWAYS_INLINE void park(worker* w, goroutine* g, status why) noexcept {
+  if constexpr (detail::held_mutexes::kept) report_held_mutexes(g, why);
   g->state.store(why, std::memory_order_relaxed);
   proc* p = enter(w);
   goroutine* n = nullptr;
