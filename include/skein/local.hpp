@@ -33,6 +33,7 @@ template <class T> struct local_box final : local_value {
 // neither blocks nor allocates.
 //
 // - go() and spawn() hand nothing down. A task has values of its own even if it runs in its joiner.
+//   parallel_for_each() calls its function on the caller as well, where it meets the caller's values.
 // - The values are destroyed on their goroutine, the last made first, after its function has ended,
 //   by return or by exit_goroutine(), and what it captured is gone. They may block, use other locals
 //   and make new values, which are destroyed after them; a hundred rounds of this end the process, as
