@@ -34,7 +34,8 @@ struct options {
   duration stop_grace = std::chrono::milliseconds(100);  // for user code that does not come back
   int max_threads = 10'000;                             // reaching it ends the process
   // Goroutines that compute on without a processor after theirs was given to those who waited for it;
-  // beyond that many a goroutine keeps its processor. -1: 4 for each processor, at least 8.
+  // beyond that many a goroutine keeps its processor. -1: 4 for each processor, at least 8. 0: none, and
+  // a goroutine that blocks its thread outside blocking() keeps its processor as well.
   int max_hogs = -1;
   bool save_fp = false;            // floating-point control words travel with the goroutine
   bool pin = false;                // pin worker n to the n-th allowed CPU

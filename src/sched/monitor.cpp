@@ -101,9 +101,11 @@ void visit(runtime_state* rt, proc* p, std::int64_t now) noexcept {
   if (still >= slice_ns) ask(p, attention::slice);
   const bool wanted = waits_here || (!others_idle && rt->inject.size() != 0);
   if (!wanted || still < soon_ns) return;
+  const std::uint32_t most = most_hogs(rt);
+  if (most == 0) return;
   if (blocks(w))
     take_away(rt, p, stray::blocks);
-  else if (still >= (others_idle ? soon_ns : slice_ns) && rt->hogs.load(std::memory_order_relaxed) < most_hogs(rt))
+  else if (still >= (others_idle ? soon_ns : slice_ns) && rt->hogs.load(std::memory_order_relaxed) < most)
     take_away(rt, p, stray::computes);
 }
 

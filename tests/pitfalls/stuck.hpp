@@ -2,7 +2,7 @@
 //
 // one_processor() are options for a single processor that no goroutine loses by blocking its thread,
 // so that one thread runs all goroutines. By default a goroutine that blocks loses its processor after
-// some milliseconds; when eight have, for each processor four, it is stuck like this for good.
+// some milliseconds, and each costs a thread.
 //
 // on_one_processor(f) runs f like that in a child process.
 //
