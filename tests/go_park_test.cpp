@@ -1,6 +1,8 @@
 // Parking anywhere: exception state, errno, locks, big stacks, and where a backtrace ends.
 #include <atomic>
 #include <cerrno>
+#include <cfenv>
+#include <chrono>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -338,6 +340,64 @@ TEST(backtrace_of_a_goroutine, ends_at_its_entry) {
     t.join();
     skein::on_system_stack(check);
   });
+}
+
+// Out of line: the compiler knows no modes and would divide before they are set.
+[[gnu::noinline]] double third() {
+  volatile double one = 1, three = 3;
+  return one / three;
+}
+
+struct floating_point : ::testing::TestWithParam<int> {};
+INSTANTIATE_TEST_SUITE_P(procs, floating_point, ::testing::Values(1, 2, 4, 8));
+
+// covers: G8
+TEST_P(floating_point, modes_travel_where_they_are_asked_to) {
+  skein::options o = everywhere::with_procs(GetParam());
+  o.save_fp = true;
+  skein::run(
+      [] {
+        const double nearest = third();
+        skein::wait_group wg;
+        const skein::chan<int> c;
+        for (const int mode : {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO, FE_TONEAREST})
+          wg.go([=, &wg] {
+            EXPECT_EQ(std::fegetround(), FE_TONEAREST) << "how a goroutine begins";
+            std::fesetround(mode);
+            const double mine = third();
+            for (std::uint64_t i = 0; i < scaled(200); ++i) {
+              i % 3 == 0 ? skein::yield() : c.send(1);
+              if (i % 16 == 0) skein::sleep_for(std::chrono::microseconds(10));
+              if (i % 16 == 1) wg.go([] { EXPECT_EQ(std::fegetround(), FE_TONEAREST); });
+              ASSERT_EQ(std::fegetround(), mode);
+              ASSERT_EQ(third(), mine);
+            }
+          });
+        skein::go([c] {
+          for (;;) c.recv();
+        });
+        wg.wait();
+        EXPECT_EQ(third(), nearest);
+      },
+      o);
+}
+
+// Goroutines that block their threads make others begin; those begin as the first did.
+// covers: G8
+TEST_P(floating_point, modes_of_a_goroutine_are_not_those_of_a_new_thread) {
+  skein::run(
+      [] {
+        std::fesetround(FE_UPWARD);
+        std::atomic<int> seen{-1};
+        skein::go([&] { seen = std::fegetround(); });
+        skein::blocking([&] {
+          while (seen == -1) {
+          }
+        });
+        EXPECT_EQ(seen, FE_TONEAREST);
+        std::fesetround(FE_TONEAREST);
+      },
+      everywhere::with_procs(GetParam()));
 }
 
 }  // namespace

@@ -249,6 +249,7 @@ void end(worker* w, goroutine* g, arch::stack* s) noexcept {
   proc* p = enter(w);
   if (p == nullptr || w->attention_word.load(std::memory_order_relaxed) != 0) {
     check_canary(*g, *s);
+    if ((w->attention_word.load(std::memory_order_relaxed) & attention::fp) != 0) arch::set_fp_control(w->rt->fp);
     w->dead = g;
     w->dead_stack = s;
     arch::switch_context<arch::leaving::for_good>(&g->ctx, &w->loop, nullptr);

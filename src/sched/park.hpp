@@ -153,16 +153,22 @@ SKEIN_ALWAYS_INLINE void unpack(const baggage& b) noexcept {
 }
 
 // switch_away() leaves g for n, or for the scheduler loop when n is null, and returns when g runs
-// again.
+// again. The loop has the floating-point modes of the runtime, and so has every goroutine that begins.
 SKEIN_ALWAYS_INLINE void switch_away(worker* w, goroutine* g, goroutine* n) noexcept {
   const baggage b = pack(w);
   arch::context* to = &w->loop;
+  bool fp = false;
+  arch::fp_control modes;
   if (n != nullptr) {
     begin_run(w, n);
     to = &n->ctx;
+  } else if (fp = (w->attention_word.load(std::memory_order_relaxed) & attention::fp) != 0; fp) {
+    modes = arch::get_fp_control();
+    arch::set_fp_control(w->rt->fp);
   }
   arch::edge_release(&w->rt->live_threads);  // pairs with the end of a worker and of the runtime
   release_held(arch::switch_context(&g->ctx, to, g));
+  if (fp) arch::set_fp_control(modes);
   unpack(b);
 }
 

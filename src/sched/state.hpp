@@ -27,6 +27,8 @@
 //   locked     lock_os_thread()                  unlock_os_thread()
 //   forked     fork(), in the child              nobody
 //   watch      debug::watch_stacks()             nobody
+//   fp         options.save_fp: every switch     nobody
+//              goes by the scheduler loop
 #pragma once
 
 #include <cxxabi.h>
@@ -37,6 +39,7 @@
 
 #include "arch/context.hpp"
 #include "arch/current.hpp"
+#include "arch/fp.hpp"
 #include "arch/stack.hpp"
 #include "base/rng.hpp"
 #include "parts/goroutine.hpp"
@@ -62,7 +65,7 @@ inline constexpr int default_class = 2;          // 256 KiB
 
 namespace attention {
 inline constexpr std::uint32_t stop = 1, no_proc = 2, slice = 4, look = 8, simulated = 16, canary = 32,
-                               locked = 64, forked = 128, watch = 256;
+                               locked = 64, forked = 128, watch = 256, fp = 512;
 }
 
 // proc: the right to run goroutines, with what is cheaper to have per processor. Unless said
@@ -156,6 +159,7 @@ struct runtime_state {
   options opt;
   int cpus = 1;
   int stack_class = sched::default_class;
+  arch::fp_control fp = arch::get_fp_control();  // of whoever made the runtime: how goroutines begin
   sched::simulation* sim = nullptr;
   std::uint64_t number = 0;  // of the runtime in this process
 

@@ -79,6 +79,7 @@ void* worker_thread(void* arg) {
   std::snprintf(label, sizeof label, "skein/%d", w->number);
   pthread_setname_np(pthread_self(), label);
   if (rt->opt.pin) pin(w);
+  arch::set_fp_control(rt->fp);  // not what the goroutine has set that needed another worker
   w->exceptions = abi::__cxa_get_globals();
   w->errno_place = &errno;
   w->tid.store(static_cast<int>(::gettid()), std::memory_order_relaxed);
@@ -154,6 +155,7 @@ bool new_worker(runtime_state* rt, proc* p, bool spinning, goroutine* first) noe
     if (rt->stopping.load(std::memory_order_relaxed)) w->attention_word.fetch_or(attention::stop);
     if (rt->canaries.load(std::memory_order_relaxed)) w->attention_word.fetch_or(attention::canary);
     if (stacks_watched()) w->attention_word.fetch_or(attention::watch);
+    if (rt->opt.save_fp) w->attention_word.fetch_or(attention::fp);
     rt->idle_lock.unlock();
   }
   w->number = number;
