@@ -136,6 +136,26 @@ TEST(inject_queue, is_first_in_first_out_whether_there_is_memory_or_not) {
   EXPECT_EQ(q.pop(&none, 1), 0u);
 }
 
+TEST(inject_queue, keeps_the_tired_apart) {
+  const crowd gs(4);
+  inject_queue q;
+  q.push_tired(gs[0]);
+  q.push(gs[1]);
+  q.push_tired(gs[2]);
+  q.push(gs[3]);
+  EXPECT_EQ(q.fresh(), 2u);
+  EXPECT_EQ(q.tired(), 2u);
+  EXPECT_EQ(q.size(), 4u);
+  goroutine* some[4];
+  ASSERT_EQ(q.pop(some, 4), 2u);
+  EXPECT_EQ(some[0], gs[1]);
+  EXPECT_EQ(some[1], gs[3]);
+  EXPECT_EQ(q.pop_tired(), gs[0]);
+  EXPECT_EQ(q.pop_tired(), gs[2]);
+  EXPECT_EQ(q.pop_tired(), nullptr);
+  EXPECT_EQ(q.size(), 0u);
+}
+
 // The owner pushes, pops one by one and in batches, and sheds; three thieves steal. Each goroutine
 // comes out once, and what the owner gets is in the order in which it came in.
 // covers: S1

@@ -80,6 +80,29 @@ TEST_P(sched, those_who_give_way_when_asked_keep_nobody_waiting) {
   });
 }
 
+// Each turn ends because others were let through, and begins because they were held up in their turn.
+// covers: S1 S3
+TEST_P(sched, one_that_has_used_up_its_time_gets_another_turn) {
+  run([] {
+    std::atomic<bool> stop{false};
+    std::atomic<std::uint64_t> steps{0};
+    skein::wait_group light;
+    for (int i = 0; i < 4; ++i)
+      light.go([&] {
+        for (; !stop; ++steps) skein::yield();
+      });
+    std::uint64_t seen = steps;
+    for (int turns = 0; turns < 3;) {
+      skein::checkpoint();
+      if (steps == seen) continue;
+      seen = steps;
+      ++turns;
+    }
+    stop = true;
+    light.wait();
+  });
+}
+
 struct sched_threads : everywhere::on_procs {};
 SKEIN_ON_PROCS(sched_threads);
 

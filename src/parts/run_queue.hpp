@@ -155,7 +155,8 @@ class run_batch {
 
 // inject_queue: the global queue, for goroutines that come from outside a processor or do not fit.
 // First in, first out: the blocks, then `late_`, which takes what comes while there is no memory for a
-// block, and whatever comes behind that.
+// block, and whatever comes behind that. Apart from them wait the tired ones, who have computed until
+// somebody told them to stop: they are asked for by name.
 class inject_queue {
  public:
   inject_queue() noexcept = default;
@@ -170,16 +171,30 @@ class inject_queue {
   void push(goroutine* const* in, std::size_t n) noexcept {
     lock_.lock();
     for (std::size_t i = 0; i < n; ++i) append(in[i]);
-    set_size(size() + n);
+    set_size(fresh() + n);
     lock_.unlock();
   }
   void push(goroutine_list& l) noexcept {
     lock_.lock();
-    set_size(size() + l.size);
+    set_size(fresh() + l.size);
     while (goroutine* g = l.pop()) append(g);
     lock_.unlock();
   }
-  // pop() takes up to n, oldest first, and returns how many.
+  void push_tired(goroutine* g) noexcept {
+    lock_.lock();
+    tired_.push(g);
+    tired_size_.store(tired_.size, std::memory_order_relaxed);
+    lock_.unlock();
+  }
+  // pop_tired() takes the oldest of them, or is null.
+  goroutine* pop_tired() noexcept {
+    lock_.lock();
+    goroutine* g = tired_.pop();
+    tired_size_.store(tired_.size, std::memory_order_relaxed);
+    lock_.unlock();
+    return g;
+  }
+  // pop() takes up to n that are not tired, oldest first, and returns how many.
   std::size_t pop(goroutine** out, std::size_t n) noexcept {
     std::size_t k = 0;
     lock_.lock();
@@ -188,12 +203,14 @@ class inject_queue {
       if (g == nullptr) break;
       out[k++] = g;
     }
-    set_size(size() - k);
+    set_size(fresh() - k);
     lock_.unlock();
     return k;
   }
-  // size() is a hint; the idle protocol orders it (src/sched/idle.cpp).
-  std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
+  // These are hints; the idle protocol orders them (src/sched/idle.cpp).
+  std::size_t fresh() const noexcept { return size_.load(std::memory_order_relaxed); }
+  std::size_t tired() const noexcept { return tired_size_.load(std::memory_order_relaxed); }
+  std::size_t size() const noexcept { return fresh() + tired(); }
 
  private:
   void set_size(std::size_t n) noexcept { size_.store(n, std::memory_order_relaxed); }
@@ -232,7 +249,9 @@ class inject_queue {
   goroutine_block* last_ = nullptr;   // of those behind first_
   goroutine_block* empty_ = nullptr;  // to use again
   goroutine_list late_;
-  atomic<std::size_t> size_{0};
+  goroutine_list tired_;
+  atomic<std::size_t> size_{0};  // without the tired
+  atomic<std::size_t> tired_size_{0};
 };
 
 }  // namespace skein::inline SKEIN_ABI::detail

@@ -110,7 +110,7 @@ void push_surplus(proc* p, goroutine* g) noexcept {
     goroutine* half[detail::run_queue::slots / 2];
     p->rt->inject.push(half, p->queue.shed(half));
   } while (!p->queue.push(g));
-  if (p->rt->inject.size() > crowd) current()->attention_word.fetch_or(attention::slice, std::memory_order_relaxed);
+  if (p->rt->inject.fresh() > crowd) current()->attention_word.fetch_or(attention::crowd, std::memory_order_relaxed);
 }
 
 void ready_slow(goroutine* g) noexcept {
@@ -129,15 +129,20 @@ void ready_all(goroutine_list& list) noexcept {
   while (goroutine* g = list.pop()) submit(runtime_of(g), g);
 }
 
-void yield(worker* w, bool to_all) noexcept {
+void yield(worker* w, give_way how) noexcept {
   goroutine* g = w->g;
   g->state.store(status::runnable, std::memory_order_relaxed);
   proc* p = enter(w);
   goroutine* n = nullptr;
-  if (p == nullptr || to_all) {
+  if (p == nullptr || how != give_way::here) {
     runtime_state* rt = runtime_of(g);
-    w->attention_word.fetch_and(~attention::slice, std::memory_order_relaxed);
-    rt->inject.push(g);
+    w->attention_word.fetch_and(~(attention::slice | attention::crowd), std::memory_order_relaxed);
+    if (how == give_way::tired) {
+      if (p != nullptr) p->tired_at = clock_of(rt);
+      rt->inject.push_tired(g);
+    } else {
+      rt->inject.push(g);
+    }
     maybe_wake(rt);
   } else if (w->attention_word.load(std::memory_order_relaxed) != 0) {
     push_local(p, g);
@@ -178,7 +183,7 @@ void acquire_proc(worker* w) noexcept {
     } else {
       goroutine* g = w->g;
       g->state.store(status::runnable, std::memory_order_relaxed);
-      rt->inject.push(g);
+      w->strays == stray::computes ? rt->inject.push_tired(g) : rt->inject.push(g);
       no_stray(w);
       maybe_wake(rt);
       switch_away(w, g, nullptr);
@@ -237,7 +242,10 @@ void attend(worker* w) {
     acquire_proc(w);
     w = current();
   }
-  if ((a & attention::slice) != 0) yield(w, true);
+  if ((a & attention::slice) != 0)
+    yield(w, give_way::tired);
+  else if ((a & attention::crowd) != 0)
+    yield(w, give_way::to_all);
 }
 
 namespace {
@@ -521,7 +529,7 @@ SKEIN_NOINLINE void yield() {
     w = sched::current();
     if (w->rt->sim != nullptr) return;
   }
-  sched::yield(w, false);
+  sched::yield(w, sched::give_way::here);
 }
 
 void checkpoint() { sched::attend_if_asked(); }

@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::int64_t tick_ns = 1'000'000;
 constexpr std::int64_t slice_ns = 10'000'000;
+constexpr std::int64_t short_slice_ns = 4'000'000;  // when others wait who have not used up theirs
 constexpr std::int64_t soon_ns = 1'000'000;
 constexpr std::int64_t most_patience_ns = 100'000'000;
 
@@ -98,9 +99,10 @@ void visit(runtime_state* rt, proc* p, std::int64_t now) noexcept {
   const std::int64_t still = now - p->seen_since;
   const bool waits_here = has_local_work(p) || p->timers.next() <= now;
   const bool others_idle = rt->idle_procs.load(std::memory_order_relaxed) != 0;
-  if (still >= slice_ns) ask(p, attention::slice);
-  const bool wanted = waits_here || (!others_idle && rt->inject.size() != 0);
-  if (!wanted || still < soon_ns) return;
+  const bool wanted = waits_here || (!others_idle && rt->inject.fresh() != 0);
+  if (still >= (wanted ? short_slice_ns : slice_ns)) ask(p, attention::slice);
+  const bool tired_wait = still >= slice_ns && !others_idle && rt->inject.tired() != 0;
+  if ((!wanted && !tired_wait) || still < soon_ns) return;
   const std::uint32_t most = most_hogs(rt);
   if (most == 0) return;
   if (blocks(w))

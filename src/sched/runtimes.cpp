@@ -219,6 +219,7 @@ namespace {
 void note_arrived(runtime_state* rt) noexcept {
   const auto note = [](goroutine* g) { g->state.store(status::runnable, std::memory_order_relaxed); };
   for (goroutine* g; rt->inject.pop(&g, 1) == 1;) note(g);
+  while (goroutine* g = rt->inject.pop_tired()) note(g);
   const int n = rt->made_procs.load(std::memory_order_acquire);
   for (int i = 0; i < n; ++i) {
     proc* p = rt->all_procs[i].load(std::memory_order_acquire);

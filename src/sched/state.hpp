@@ -20,6 +20,8 @@
 //   stop       the end of the runtime            nobody
 //   no_proc    the monitor, blocking()           the worker, once it has a processor
 //   slice      the monitor: the time is over     the worker, when it yields
+//   crowd      the worker: its goroutine has     the worker, when it yields
+//              started very many
 //   look       the monitor: timers or a changed  the worker's scheduler loop
 //              number of processors wait
 //   simulated  a simulation, for good            nobody
@@ -65,7 +67,8 @@ inline constexpr int default_class = 2;          // 256 KiB
 
 namespace attention {
 inline constexpr std::uint32_t stop = 1, no_proc = 2, slice = 4, look = 8, simulated = 16, canary = 32,
-                               locked = 64, forked = 128, watch = 256, fp = 512;
+                               locked = 64, forked = 128, watch = 256, fp = 512,
+                               crowd = 1024;
 }
 
 // proc: the right to run goroutines, with what is cheaper to have per processor. Unless said
@@ -101,6 +104,7 @@ struct alignas(64) proc {
   atomic<bool> retired{false};         // procs(n) made it superfluous
   bool out = false;                    // under idle_lock: retired and held by nobody
 
+  std::int64_t tired_at = 0;  // when a tired goroutine last began or ended its turn here
   std::uint64_t injected_at = ~std::uint64_t{0} - 1;  // switches when find() last took one from the global queue
   // The monitor's memory of its last visit.
   std::uint64_t seen_switches = 0;

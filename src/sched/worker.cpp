@@ -2,9 +2,10 @@
 //
 // Order of looking: what a parking goroutine picked; timers that are due; one goroutine from the
 // global queue at every look, so that it is not starved by local ones, but never two in a row, so
-// that those who give way to all for ever do not starve the local ones; the own queue; the LIFO slot
-// (behind the queue, so that two goroutines that wake each other for ever do not keep the others
-// waiting); the global queue in bulk; the poller; other processors' queues.
+// that those who give way to all for ever do not starve the local ones; a tired one (who has used up
+// its time slice) if none has had a turn for a slice; the own queue; the LIFO slot (behind the queue,
+// so that two goroutines that wake each other for ever do not keep the others waiting); the global
+// queue in bulk; the poller; a tired one; other processors' queues.
 #include "sched/sched.hpp"
 
 #include <sched.h>
@@ -19,6 +20,7 @@ namespace skein::inline SKEIN_ABI::sched {
 namespace {
 
 constexpr std::int64_t spin_ns = 50'000;
+constexpr std::int64_t tired_ns = 10'000'000;
 constexpr std::uint32_t polls_at_looks = 16;  // every so many looks a busy processor polls
 constexpr std::uint64_t steal_cycles = 30'000; // a queue is worth stealing from 10 us of work on
 constexpr std::uint64_t watch_cycles = 10'000;
@@ -134,6 +136,12 @@ goroutine* take_injected(proc* p, std::size_t n) noexcept {
   return some[0];
 }
 
+goroutine* take_tired(proc* p) noexcept {
+  if (p->rt->inject.tired() == 0) return nullptr;
+  p->tired_at = clock_of(p->rt);
+  return p->rt->inject.pop_tired();
+}
+
 proc* held_proc(worker* w) noexcept {
   proc* p = w->held.load(std::memory_order_relaxed);
   return p != nullptr ? p : settled_proc(w);
@@ -144,7 +152,7 @@ goroutine* find(worker* w, proc* p) noexcept {
   runtime_state* rt = w->rt;
   for (;;) {
     if (rt->stopping.load(std::memory_order_acquire)) return nullptr;
-    w->attention_word.fetch_and(~(attention::slice | attention::look), std::memory_order_relaxed);
+    w->attention_word.fetch_and(~(attention::slice | attention::crowd | attention::look), std::memory_order_relaxed);
     if (p->retired.load(std::memory_order_relaxed)) {
       retire_if_asked(w, p);
       return nullptr;
@@ -165,11 +173,13 @@ goroutine* find(worker* w, proc* p) noexcept {
     }
     if (++p->looks % polls_at_looks == 0) try_poll(rt, p);
     const std::uint64_t ran = p->switches.load(std::memory_order_relaxed);
-    if (rt->inject.size() != 0 && ran != p->injected_at + 1 && has_local_work(p))
+    if (rt->inject.fresh() != 0 && ran != p->injected_at + 1 && has_local_work(p))
       if (goroutine* g = take_injected(p, 1)) {
         p->injected_at = ran;
         return g;
       }
+    if (rt->inject.tired() != 0 && clock_of(rt) - p->tired_at >= tired_ns)
+      if (goroutine* g = take_tired(p)) return g;
     if (p->batch.left() != 0) return p->batch.pop();
     if (goroutine* g = p->queue.pop()) return g;
     if (goroutine* g = p->lifo.load(std::memory_order_relaxed)) {
@@ -180,14 +190,15 @@ goroutine* find(worker* w, proc* p) noexcept {
       if (go_idle(w, p, true) == idle_result::sleep) return nullptr;
       p = held_proc(w);
     }
-    if (rt->inject.size() != 0) {
-      const auto share = rt->inject.size() / static_cast<std::size_t>(rt->procs.load(std::memory_order_relaxed)) + 1;
+    if (rt->inject.fresh() != 0) {
+      const auto share = rt->inject.fresh() / static_cast<std::size_t>(rt->procs.load(std::memory_order_relaxed)) + 1;
       if (goroutine* g = take_injected(p, share)) {
         note_taken(w, p);
         return g;
       }
     }
     if (try_poll(rt, p)) continue;
+    if (goroutine* g = take_tired(p)) return g;
     if (goroutine* g = spin(w, p)) {
       note_taken(w, p);
       return g;
