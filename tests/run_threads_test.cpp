@@ -1,6 +1,7 @@
 // Plain threads: what they may do, and where their goroutines go.
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -11,6 +12,7 @@
 #include "skein/go.hpp"
 #include "skein/mutex.hpp"
 #include "skein/once.hpp"
+#include "skein/os/signal.hpp"
 #include "skein/runtime.hpp"
 #include "skein/select.hpp"
 #include "skein/task.hpp"
@@ -218,6 +220,18 @@ TEST(go_on_a_plain_thread, with_two_runtimes_throws_unless_attached) {
 TEST(go_on_a_plain_thread, a_goroutine_cannot_be_attached) {
   skein::runtime other(with_procs(1));
   skein::run([&] { EXPECT_THROW(skein::runtime::attachment a(other), skein::misuse); });
+}
+
+// covers: R4 D1
+TEST(plain_threads, may_all_be_the_first_to_wait_for_time_or_a_signal) {
+  std::vector<std::thread> threads;
+  for (int k = 0; k < 4; ++k)
+    threads.emplace_back([] {
+      EXPECT_TRUE(skein::after(1us).recv());
+      const skein::receiver<int> resized = skein::notify({SIGWINCH});
+      EXPECT_TRUE(resized.try_recv().empty());
+    });
+  for (std::thread& t : threads) t.join();
 }
 
 // covers: R4 G4

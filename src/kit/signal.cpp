@@ -35,7 +35,10 @@ struct signal_table {
 };
 
 signal_table& table() {
-  static signal_table* const t = new signal_table;
+  static signal_table* const t = [] {
+    const sys::unseen own;  // or its making would race with the use that others make of it
+    return new signal_table;
+  }();
   return *t;
 }
 int write_end = -1;  // for the handler; set before the first handler is installed

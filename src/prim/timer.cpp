@@ -47,7 +47,10 @@ timer_core* core_of(chan_core* c) noexcept { return static_cast<timer_core*>(c);
 class service {
  public:
   static service& get() {
-    static service* const s = new service;
+    static service* const s = [] {
+      const sys::unseen own;  // or its making would race with the use that others make of it
+      return new service;
+    }();
     return *s;
   }
   void add(timer_core* t, std::int64_t when) {
