@@ -30,13 +30,16 @@ namespace soak {
 using everywhere::dice;
 using std::chrono::nanoseconds;
 
-// weight: how much slower this build is; crowds are smaller by as much.
-// patience: how many times longer it may take until something is taken for stuck.
+// race_detector: this build runs under it. weight: how much slower this build is; crowds are smaller by
+// as much. patience: how many times longer it may take until something is taken for stuck.
 #if defined(SKEIN_SEES_TSAN)
+inline constexpr bool race_detector = true;
 inline constexpr int weight = 10;
 #elif defined(SKEIN_SEES_ASAN)
+inline constexpr bool race_detector = false;
 inline constexpr int weight = 3;
 #else
+inline constexpr bool race_detector = false;
 inline constexpr int weight = 1;
 #endif
 inline constexpr int patience = weight == 1 ? 1 : 10;
@@ -47,9 +50,10 @@ inline constexpr int patience = weight == 1 ? 1 : 10;
   X(received)                                                                                      \
   X(returned)                                                                                      \
   X(refused)                                                                                       \
-  X(thrown) X(closes) X(locks) X(shared_locks) X(permits) X(queued) X(onces) X(phases)             \
-      X(atomic_waits) X(tasks) X(groups) X(contexts) X(timers) X(sleeps) X(goroutines) X(threads)  \
-          X(hogs) X(pooled) X(mapped) X(flights) X(tokens) X(pipe_bytes) X(signals)
+  X(thrown)                                                                                        \
+  X(closes) X(locks) X(shared_locks) X(permits) X(queued) X(onces) X(phases) X(atomic_waits)       \
+      X(tasks) X(groups) X(contexts) X(timers) X(sleeps) X(goroutines) X(threads) X(hogs)          \
+          X(pooled) X(mapped) X(flights) X(tokens) X(pipe_bytes) X(signals)
 enum class kind : std::size_t {
 #define SOAK_KIND(name) name,
   SOAK_KINDS(SOAK_KIND)
