@@ -18,8 +18,8 @@ namespace skein::inline SKEIN_ABI {
 // atomic operation each.
 //
 // Waiters are served in FIFO order, but a running goroutine may take the lock before one that has
-// just been woken. Once a waiter has waited for a millisecond the lock is handed over in order
-// until the queue is empty (Go's starvation mode).
+// just been woken. Once that has happened to a waiter for a millisecond the lock is handed over in
+// order until the queue is empty (Go's starvation mode).
 class mutex {
  public:
   mutex() noexcept = default;

@@ -156,7 +156,8 @@ bool mutex::lock_slow(const detail::limit& l) {
     }
     b.link(waiters_, again);
     waiters_.lock.unlock();
-    if (since == 0) since = sched::current_ns();
+    // From the first time it came too late: reading the clock costs as much as the rest of a short wait.
+    if (again && since == 0) since = sched::current_ns();
     if (b.wait() != chan_status::done) {
       settle_queue();
       return false;
