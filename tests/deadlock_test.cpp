@@ -1,4 +1,4 @@
-// The all-asleep report: said when nothing can wake anybody, and only then.
+// The all-asleep report: said when nothing can wake anybody. When it is not: internal_deadlock_test.cpp.
 #include <chrono>
 #include <csignal>
 #include <functional>
@@ -31,8 +31,6 @@ using everywhere::run_child;
 using everywhere::with_procs;
 
 constexpr std::string_view asleep = "all goroutines are asleep - deadlock!";
-// Long enough for a monitor that is wrong to say so, short enough for a test.
-constexpr auto a_while = 60ms;
 
 struct deadlock : ::testing::TestWithParam<int> {
   static everywhere::child_end child(const std::function<void()>& body) {
@@ -46,11 +44,6 @@ struct deadlock : ::testing::TestWithParam<int> {
     EXPECT_EQ(end.status, 2) << end.signal << end.text;
     EXPECT_TRUE(contains(end.text, asleep)) << end.text;
     return end;
-  }
-  static void expect_silence(const std::function<void()>& body) {
-    const auto end = child(body);
-    EXPECT_EQ(end.status, 0) << end.signal << end.text;
-    EXPECT_EQ(end.text, "");
   }
 };
 INSTANTIATE_TEST_SUITE_P(procs, deadlock, ::testing::Values(1, 2, 4, 8));
@@ -155,113 +148,6 @@ TEST_P(deadlock, of_two_runtimes_that_wait_for_each_other_is_reported) {
   });
   EXPECT_EQ(end.status, 2) << end.signal << end.text;
   EXPECT_TRUE(contains(end.text, asleep)) << end.text;
-}
-
-// covers: D2 T1
-TEST_P(deadlock, is_not_claimed_while_a_timer_is_armed) {
-  expect_silence([] { skein::sleep_for(a_while); });
-  expect_silence([] { skein::after(a_while).recv(); });
-  expect_silence([] { static_cast<void>(skein::chan<int>().recv_for(a_while)); });
-  expect_silence([] {
-    auto [ctx, cancel] = skein::with_timeout(skein::background(), a_while);
-    ctx.done().recv();
-  });
-  expect_silence([] {
-    skein::chan<int> c;
-    auto f = skein::after_func(a_while, [&] { c.send(1); });
-    c.recv();
-  });
-}
-
-// covers: D2 R4
-TEST_P(deadlock, is_not_claimed_while_a_foreign_thread_may_come_back) {
-  expect_silence([] {
-    skein::chan<int> c;
-    std::thread foreign([&] {
-      std::this_thread::sleep_for(a_while);
-      c.send(1);
-    });
-    c.recv();
-    foreign.join();
-  });
-}
-
-// covers: D2 R4
-TEST_P(deadlock, is_not_claimed_while_a_foreign_thread_waits_for_a_time) {
-  expect_silence([] {
-    skein::chan<int> c;
-    std::thread foreign([&] {
-      static_cast<void>(skein::chan<int>().recv_for(a_while));
-      c.send(1);
-    });
-    c.recv();
-    foreign.join();
-  });
-}
-
-// covers: D2 S6
-TEST_P(deadlock, is_not_claimed_while_somebody_is_in_blocking) {
-  expect_silence([] {
-    skein::chan<int> c;
-    skein::go([&] {
-      skein::blocking([] { std::this_thread::sleep_for(a_while); });
-      c.send(1);
-    });
-    c.recv();
-  });
-}
-
-// covers: D2 S3
-TEST_P(deadlock, is_not_claimed_while_a_thread_sleeps_in_user_code) {
-  expect_silence([] {
-    skein::chan<int> c;
-    skein::go([&] {
-      std::this_thread::sleep_for(a_while);
-      c.send(1);
-    });
-    c.recv();
-  });
-}
-
-// covers: D2 I1
-TEST_P(deadlock, is_not_claimed_while_somebody_waits_for_a_descriptor) {
-  for (const bool in_a_select : {false, true})
-    expect_silence([in_a_select] {
-      const os_pipe p;
-      // Another process writes, so that no thread of this one is in the way.
-      if (fork() == 0) {
-        usleep(std::chrono::microseconds(a_while).count());
-        p.put();
-        _exit(0);
-      }
-      if (in_a_select)
-        skein::select(recv(skein::readable(p.in)));
-      else
-        skein::wait_readable(p.in);
-    });
-}
-
-// covers: D2 L3
-TEST_P(deadlock, is_not_claimed_while_somebody_listens_for_signals) {
-  expect_silence([] {
-    const auto signals = skein::notify({SIGUSR1});
-    const pid_t self = getpid();
-    if (fork() == 0) {
-      usleep(std::chrono::microseconds(a_while).count());
-      kill(self, SIGUSR1);
-      _exit(0);
-    }
-    signals.recv();
-  });
-}
-
-// covers: D2
-TEST_P(deadlock, is_not_claimed_by_a_runtime_that_only_stands_ready) {
-  const auto end = run_child([] {
-    const skein::runtime r(with_procs(GetParam()));
-    std::this_thread::sleep_for(a_while);
-  });
-  EXPECT_EQ(end.status, 0) << end.text;
 }
 
 }  // namespace

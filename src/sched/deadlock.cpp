@@ -56,19 +56,18 @@ bool asleep(runtime_state* rt) noexcept {
          !rt->stopping.load(std::memory_order_relaxed);
 }
 
-enum class answer { no, unsure, yes };
-
-answer everything_asleep(std::size_t& goroutines) noexcept {
+verdict everything_asleep(std::size_t& goroutines) noexcept {
   bool all = true;
   goroutines = 0;
   for_each_runtime([&](runtime_state* rt) {
     all = all && asleep(rt);
     goroutines += live_goroutines(rt);
   });
-  if (!all || outside_deadlines() || signal_channels.load(std::memory_order_relaxed) != 0) return answer::no;
+  if (!all) return verdict::awake;
+  if (outside_deadlines() || signal_channels.load(std::memory_order_relaxed) != 0) return verdict::outside;
   const int known = own_threads.load(std::memory_order_relaxed) + waiting_threads.load(std::memory_order_relaxed) + sanitizer_threads;
   const int threads = sleeping_threads();
-  return threads < 0 ? answer::unsure : threads <= known ? answer::yes : answer::no;
+  return threads < 0 ? verdict::unsure : threads <= known ? verdict::asleep : verdict::outside;
 }
 
 }  // namespace
@@ -78,22 +77,22 @@ void known_threads(int change) noexcept { own_threads.fetch_add(change, std::mem
 
 void subscribed(int change) noexcept { signal_channels.fetch_add(change, std::memory_order_relaxed); }
 
-bool report_if_all_asleep() noexcept {
+verdict report_if_all_asleep() noexcept {
   // Something may have moved while we looked. What moves starts from a thread that we saw asleep, so
   // it shows in a second look a little later.
   static atomic<std::int64_t> first_yes{0};
   std::size_t goroutines = 0;
-  const answer a = everything_asleep(goroutines);
-  if (a != answer::yes) {
+  const verdict v = everything_asleep(goroutines);
+  if (v != verdict::asleep) {
     first_yes.store(0, std::memory_order_relaxed);
-    return a == answer::no;
+    return v;
   }
   const std::int64_t now = sys::monotonic_ns();
   const std::int64_t before = first_yes.load(std::memory_order_relaxed);
   if (before == 0) first_yes.store(now, std::memory_order_relaxed);
-  if (before == 0 || now - before < 5'000'000) return false;
+  if (before == 0 || now - before < 5'000'000) return verdict::unsure;
   if (goroutines == 0)
-    (base::text() << "fatal error: no goroutines (main called exit_goroutine) - deadlock!\n").print();
+    (base::text() << "fatal error: no goroutines are left, and every thread waits - deadlock!\n").print();
   else
     (base::text() << "fatal error: all goroutines are asleep - deadlock!\n\n").print();
   print_goroutines();

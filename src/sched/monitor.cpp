@@ -23,7 +23,19 @@ constexpr std::int64_t tick_ns = 1'000'000;
 constexpr std::int64_t slice_ns = 10'000'000;
 constexpr std::int64_t short_slice_ns = 4'000'000;  // when others wait who have not used up theirs
 constexpr std::int64_t soon_ns = 1'000'000;
-constexpr std::int64_t most_patience_ns = 100'000'000;
+// How long at most until it asks again whether all are asleep: while a thread moves, and while threads that are
+// not ours sleep. Nobody says when such a thread is gone.
+constexpr std::int64_t most_unsure_ns = 100'000'000;
+constexpr std::int64_t least_outside_ns = 50'000'000;
+constexpr std::int64_t most_outside_ns = 10'000'000'000;
+
+std::int64_t next_patience(verdict v, std::int64_t patience) noexcept {
+  switch (v) {
+    case verdict::unsure: return std::min(patience * 2, most_unsure_ns);
+    case verdict::outside: return std::clamp(patience * 2, least_outside_ns, most_outside_ns);
+    default: return tick_ns;
+  }
+}
 
 // By count, which falls before assign() looks whether the monitor sleeps; and by holders, for a
 // processor out of use is on no list while somebody still holds it.
@@ -176,20 +188,22 @@ void run_monitor(runtime_state* rt) noexcept {
     if (rt->idle_procs.load(std::memory_order_relaxed) != 0 && (overdue || work_anywhere(rt))) wake_worker(rt, true);
     if (!all_idle(rt)) {
       quiet = 0;
+      patience = tick_ns;
       continue;
     }
     // A few quiet ticks before going to sleep: programs that work in bursts should not pay for a
     // wake-up of the monitor each time.
     if (++quiet < 5) continue;
-    const bool unsure = !report_if_all_asleep();
-    patience = unsure ? std::min(patience * 2, most_patience_ns) : tick_ns;
+    const verdict v = report_if_all_asleep();
+    const bool asks_again = v != verdict::awake;
+    patience = next_patience(v, patience);
     rt->monitor_asleep.store(true, std::memory_order_relaxed);
     heavy_barrier();  // pairs with assign(), which reads monitor_asleep after it took a processor
     ensure_poller(rt);
     if (all_idle(rt) && !work_anywhere(rt) && !rt->stopping.load(std::memory_order_acquire))
-      sleep_on(rt, std::min(trim_at, unsure ? sys::monotonic_ns() + patience : detail::never));
+      sleep_on(rt, std::min(trim_at, asks_again ? sys::monotonic_ns() + patience : detail::never));
     rt->monitor_asleep.store(false, std::memory_order_relaxed);
-    quiet = unsure ? quiet : 0;
+    quiet = asks_again ? quiet : 0;
   }
 }
 

@@ -81,9 +81,16 @@ proc* add_proc(runtime_state* rt);  // under the registry's `changing`, or befor
 int change_procs(runtime_state* rt, int n);
 
 // deadlock.cpp
-// report_if_all_asleep() ends the process with a report if nothing can ever move again. False if that
-// cannot be told yet: a thread is on its way somewhere.
-bool report_if_all_asleep() noexcept;
+// verdict: can anything in the process move again?
+enum class verdict {
+  awake,    // a runtime will move by itself, and wakes its monitor then
+  outside,  // all runtimes sleep, but a thread, a signal or a deadline of others may wake them, or may go away
+  unsure,   // a thread is on its way somewhere
+  asleep    // no
+};
+// report_if_all_asleep() ends the process with a report if nothing can ever move again, and returns what it
+// found otherwise.
+verdict report_if_all_asleep() noexcept;
 bool nobody_holds(runtime_state* rt) noexcept;  // no processor has a worker
 void thread_waits(int change) noexcept;        // plain threads that wait without a deadline
 void known_threads(int change) noexcept;       // threads of the runtime itself
