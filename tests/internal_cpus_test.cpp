@@ -144,17 +144,17 @@ TEST(quota, is_not_followed_where_somebody_has_asked_for_a_number) {
   const auto end = everywhere::run_child([] {
     setenv("SKEIN_PROCS", "2", 1);
     skein::run([] {
-      if (skein::sched::attached_runtime()->follows_quota.load()) throw std::runtime_error("followed");
+      if (skein::sched::runtime_ref().get()->follows_quota.load()) throw std::runtime_error("followed");
     });
   });
   EXPECT_EQ(end.status, 0) << end.text;
   skein::options o;
   o.procs = 3;
-  skein::run([] { EXPECT_FALSE(skein::sched::attached_runtime()->follows_quota.load()); }, o);
+  skein::run([] { EXPECT_FALSE(skein::sched::runtime_ref().get()->follows_quota.load()); }, o);
   skein::run([] {
-    EXPECT_TRUE(skein::sched::attached_runtime()->follows_quota.load());
+    EXPECT_TRUE(skein::sched::runtime_ref().get()->follows_quota.load());
     EXPECT_EQ(skein::procs(2), 1);
-    EXPECT_FALSE(skein::sched::attached_runtime()->follows_quota.load());
+    EXPECT_FALSE(skein::sched::runtime_ref().get()->follows_quota.load());
   });
 }
 

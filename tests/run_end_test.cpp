@@ -3,6 +3,8 @@
 #include <mutex>
 #include <optional>
 #include <stdexcept>
+#include <thread>
+#include <vector>
 
 #include <unistd.h>
 
@@ -194,6 +196,89 @@ TEST(end_of_run, handles_may_outlive_the_runtime_they_were_made_on) {
     t->reset(0s);
     EXPECT_TRUE(t->chan().recv().has_value());
     EXPECT_EQ(fired, 0);
+  }
+}
+
+// covers: R2 R4
+TEST(end_of_run, threads_may_start_goroutines_meanwhile) {
+  for (std::uint64_t i = scaled(200); i > 0; --i) {
+    std::optional<skein::runtime> r(with_procs(2));
+    std::atomic<int> started{0};
+    std::thread outside([&] {
+      try {
+        for (;; ++started) {
+          skein::go([] {});
+          skein::go([ballast = std::vector<int>(10)] { static_cast<void>(ballast); });
+          static_cast<void>(skein::stats());
+          static_cast<void>(skein::num_goroutine() + static_cast<std::size_t>(skein::procs()));
+        }
+      } catch (const skein::no_runtime&) {
+      }
+    });
+    while (started < 3) std::this_thread::yield();
+    r.reset();
+    outside.join();
+  }
+}
+
+// covers: R2 G2
+TEST(end_of_run, those_who_wait_for_a_task_learn_that_it_never_ends) {
+  for (std::uint64_t i = scaled(100); i > 0; --i) {
+    skein::runtime other(with_procs(2));
+    std::optional<skein::runtime> r(with_procs(1));
+    const skein::chan<int> never;
+    skein::wait_group parked;
+    parked.add(3);
+    const auto start = [&] {
+      return r->run([&] {
+        return skein::spawn({.stack = 128 * 1024}, [&] { return parked.done(), never.recv().value(); });
+      });
+    };
+    auto for_a_thread = start();
+    auto for_a_goroutine = start();
+    auto for_later = start();
+    parked.wait();
+    std::thread thread([&] { EXPECT_THROW(for_a_thread.join(), skein::goroutine_exited); });
+    auto told = skein::chan<int>();
+    other.go([&, told] {
+      skein::select(recv(for_a_goroutine.done()));
+      told.send(1);
+    });
+    r.reset();
+    thread.join();
+    told.recv();
+    EXPECT_THROW(for_a_goroutine.join(), skein::goroutine_exited);
+    for_later.wait();  // and its destructor does not wait either
+  }
+}
+
+// covers: R2 G2 S4
+TEST(end_of_run, a_task_left_behind_may_still_end_unless_it_uses_skein) {
+  for (const bool uses_skein : {false, true}) {
+    if (uses_skein && everywhere::sanitized) continue;  // what it owns leaks, as it must
+    stops s;
+    std::atomic<bool> spinning{false};
+    std::atomic<bool> enough{false};
+    std::optional<skein::task<int>> t;
+    skein::run(
+        [&] {
+          t = skein::spawn({.stack = 128 * 1024}, [&] {
+            spinning = true;
+            while (!enough) {
+            }
+            if (uses_skein) skein::checkpoint();
+            return 7;
+          });
+          while (!spinning) skein::yield();
+        },
+        s.options(2));
+    EXPECT_FALSE(t->wait_for(1ms));
+    enough = true;
+    if (uses_skein)
+      EXPECT_THROW(t->join(), skein::goroutine_exited);
+    else
+      EXPECT_EQ(t->join(), 7);
+    s.await();
   }
 }
 

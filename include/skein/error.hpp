@@ -25,9 +25,10 @@ struct no_runtime : misuse {
   using misuse::misuse;
 };
 
-// goroutine_exited: the result of something that was left through exit_goroutine(): join() of such a
-// task, another call of such a once_func().
+// goroutine_exited: the result of something that was left through exit_goroutine(), join() of such a
+// task, another call of such a once_func(); and of a task whose runtime ended first.
 struct goroutine_exited : std::runtime_error {
+  using std::runtime_error::runtime_error;
   goroutine_exited()
       : std::runtime_error("skein: no result, because exit_goroutine() was called") {}
 };

@@ -85,7 +85,8 @@ template <std::invocable F> int run(F&& f, const options& o = {}) {
 
 // runtime: the object form, for embedding. Several may exist at once; a goroutine always runs on
 // the runtime it was started on, whoever wakes it. The destructor stops it as the end of run()
-// does and waits for its workers, at most stop_grace for those in user code.
+// does and waits for its workers, at most stop_grace for those in user code; on one of its own
+// goroutines it ends the process with a message.
 class runtime {
  public:
   explicit runtime(const options& o = {});
@@ -112,8 +113,8 @@ class runtime {
     detail::launch(go_options{}, std::forward<F>(f), state_.get());
   }
 
-  // attachment: while it lives, go() and spawn() of the calling plain thread use the runtime. Throws
-  // misuse on a goroutine.
+  // attachment: while it lives, go() and spawn() of the calling plain thread use the runtime, and throw
+  // no_runtime once that has ended. Throws misuse on a goroutine.
   class attachment {
    public:
     explicit attachment(runtime& r);
@@ -122,7 +123,7 @@ class runtime {
     ~attachment();
 
    private:
-    detail::runtime_state* before_;
+    std::uint64_t before_;  // what the thread was attached to
   };
 
  private:

@@ -24,7 +24,7 @@ template <class F> auto spawn_on(runtime_state* rt, const go_options& o, F&& f);
 
 // task<T>: the handle of a spawned goroutine. Move-only. join() blocks until it has ended and gives
 // its value or rethrows what left it; it throws goroutine_exited if the goroutine called
-// exit_goroutine(), and misuse on an empty task. A task that has not started yet is run in place by
+// exit_goroutine() or its runtime ended first, and misuse on an empty task. A task that has not started yet is run in place by
 // whoever joins it. The destructor joins and drops an exception nobody took, counting it in
 // stats().dropped_exceptions; to keep it short, end what the goroutine does first (a context).
 template <class T> class [[nodiscard]] task {

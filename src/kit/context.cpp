@@ -77,11 +77,12 @@ bool retain_alive(context_core* c) noexcept {
 
 // Callbacks run as goroutines; where there is no runtime, or no memory for one, in place.
 void start_callback(std::function<void()>& f) {
-  if (sched::attached_runtime() != nullptr) try {
-      go([call = std::move(f)] { call(); });
-      return;
-    } catch (const std::bad_alloc&) {  // f is moved only once there is room for it
-    }
+  try {
+    go([call = std::move(f)] { call(); });
+    return;
+  } catch (const no_runtime&) {  // f is moved only once there is room for it
+  } catch (const std::bad_alloc&) {
+  }
   f();
 }
 

@@ -100,8 +100,8 @@ void fire_chan(fd_wait* base, goroutine_list& ready) noexcept {
 
 chan_core* fd_chan(int fd, fd_event e) {
   sched::attend_if_asked();
-  runtime_state* rt = sched::attached_runtime();
-  if (rt == nullptr) throw no_runtime("skein: readable() and writable() need a runtime");
+  const sched::runtime_ref ours;
+  runtime_state* rt = ours.required();
   if (rt->sim != nullptr) throw misuse("skein: waiting for a real descriptor in a simulation");
   auto* c = new (sys::allocate(sizeof(fd_core), alignof(fd_core))) fd_core;
   c->wait.fire = &fire_chan;

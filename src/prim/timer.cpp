@@ -159,7 +159,7 @@ void drop_prepared(timer_core* t) noexcept {
   goroutine* g = std::exchange(t->prepared, nullptr);
   if (g == nullptr) return;
   sched::runtime_of(g)->started.fetch_add(1, std::memory_order_relaxed);
-  go_abandon({g, nullptr});
+  go_abandon({g, nullptr, false});
 }
 
 // Arms t, which is in no heap. For after_func this takes a reference that the firing gives back.

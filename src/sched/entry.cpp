@@ -196,6 +196,7 @@ void acquire_proc(worker* w) noexcept {
 // The runtime has ended: this goroutine is not resumed any more.
 [[noreturn]] void abandon(worker* w) noexcept {
   goroutine* g = w->g;
+  lose_task(*g);
   enter(w);
   pack(w);
   arch::edge_release(&w->rt->live_threads);  // as in switch_away()
@@ -323,18 +324,6 @@ extern "C" [[gnu::used]] void skein_goroutine_main(void* before, arch::stack* s)
 namespace detail {
 namespace {
 
-// The runtime that go() uses: the goroutine's own, the thread's, or the only one.
-runtime_state* runtime_for_go() {
-  sched::check_fork();
-  runtime_state* rt = sched::attached_runtime();
-  if (rt == nullptr) throw no_runtime("skein: go() without a runtime: call it inside skein::run(), or attach the thread to a runtime");
-  return rt;
-}
-
-}  // namespace
-
-namespace {
-
 void fill_closure(goroutine* g, closure_fn run, const void* closure, std::size_t size) {
   g->run = run;
 #if defined(SKEIN_TSAN)
@@ -354,10 +343,10 @@ void fill_closure(goroutine* g, closure_fn run, const void* closure, std::size_t
 SKEIN_COLD void go_bytes_slow(const go_options& o, closure_fn run, const void* closure, std::size_t size, runtime_state* rt,
                               const void* site) {
   sched::attend_if_asked();
-  if (rt == nullptr) rt = runtime_for_go();
-  goroutine* g = sched::new_goroutine(rt, o, site);
+  const sched::runtime_ref home(rt);
+  goroutine* g = sched::new_goroutine(home.required(), o, site);
   fill_closure(g, run, closure, size);
-  sched::submit(rt, g);
+  sched::submit(home.get(), g);
 }
 
 }  // namespace
@@ -385,32 +374,37 @@ SKEIN_NOINLINE void go_bytes(const go_options& o, closure_fn run, const void* cl
 SKEIN_NOINLINE prepared go_prepare(const go_options& o, std::size_t size, [[maybe_unused]] std::size_t align, runtime_state* rt) {
   const void* site = __builtin_return_address(0);
   sched::attend_if_asked();
-  if (rt == nullptr) rt = runtime_for_go();
-  goroutine* g = sched::new_goroutine(rt, o, site);
+  sched::runtime_ref home(rt);
+  goroutine* g = sched::new_goroutine(home.required(), o, site);
+  g->run = nullptr;  // the runtime may end while the closure is built: see lose_task()
 #if defined(SKEIN_TSAN)
   const bool fits = false;
 #else
   const bool fits = size <= inline_closure && align <= 16;
 #endif
-  if (fits) return {g, g->closure};
+  if (fits) return {g, g->closure, home.keep()};
   try {
     g->set_box(sys::allocate(size, 64));
   } catch (...) {
-    go_abandon({g, nullptr});
+    go_abandon({g, nullptr, false});
     throw;
   }
-  return {g, g->closure_data()};
+  return {g, g->closure_data(), home.keep()};
 }
 
 void go_commit(prepared p, closure_fn run) noexcept {
   p.g->run = run;
   arch::edge_release(p.g);
-  sched::submit(sched::runtime_of(p.g), p.g);
+  runtime_state* rt = sched::runtime_of(p.g);
+  sched::submit(rt, p.g);
+  if (p.held) sched::leave_runtime(rt);
 }
 
 void go_abandon(prepared p) noexcept {
+  runtime_state* rt = sched::runtime_of(p.g);
   sched::free_closure(p.g);
-  sched::free_goroutine(sched::runtime_of(p.g), nullptr, p.g);
+  sched::free_goroutine(rt, nullptr, p.g);
+  if (p.held) sched::leave_runtime(rt);
 }
 
 bool blocking_begin() {
@@ -563,8 +557,8 @@ void unlock_os_thread() {
 }
 
 std::size_t num_goroutine() noexcept {
-  detail::runtime_state* rt = sched::attached_runtime();
-  return rt == nullptr ? 0 : sched::live_goroutines(rt);
+  const sched::runtime_ref rt;
+  return rt.get() == nullptr ? 0 : sched::live_goroutines(rt.get());
 }
 
 }  // namespace skein::inline SKEIN_ABI

@@ -66,14 +66,15 @@ int change_procs(runtime_state* rt, int n) {
 }  // namespace sched
 
 int procs() {
-  detail::runtime_state* rt = sched::attached_runtime();
+  const sched::runtime_ref ours;
+  const detail::runtime_state* rt = ours.get();
   return rt != nullptr && rt->sim == nullptr ? rt->procs.load(std::memory_order_relaxed) : 1;
 }
 
 int procs(int n) {
   if (n < 1 || n > sched::max_procs) throw std::invalid_argument("skein: procs(n) takes 1 to 1024");
-  detail::runtime_state* rt = sched::attached_runtime();
-  if (rt == nullptr) throw no_runtime("skein: procs(n) without a runtime");
+  const sched::runtime_ref ours;
+  detail::runtime_state* rt = ours.required();
   if (rt->sim != nullptr) return 1;
   rt->follows_quota.store(false, std::memory_order_relaxed);
   return sched::change_procs(rt, n);
@@ -81,7 +82,8 @@ int procs(int n) {
 
 runtime_stats stats() {
   runtime_stats s;
-  detail::runtime_state* rt = sched::attached_runtime();
+  const sched::runtime_ref ours;
+  const detail::runtime_state* rt = ours.get();
   if (rt == nullptr) return s;
   s.goroutines_started = rt->started.load(std::memory_order_relaxed);
   s.parks = rt->parks.load(std::memory_order_relaxed);
@@ -92,7 +94,7 @@ runtime_stats stats() {
     s.parks += p->parks.load(std::memory_order_relaxed);
     s.steals += p->steals.load(std::memory_order_relaxed);
   }
-  s.goroutines_live = sched::live_goroutines(rt);
+  s.goroutines_live = sched::live_goroutines(ours.get());
   s.wakeups = rt->wakeups.load(std::memory_order_relaxed);
   s.handoffs = rt->handoffs.load(std::memory_order_relaxed);
   s.threads = rt->live_threads.load(std::memory_order_relaxed);

@@ -45,7 +45,8 @@ registry& runtimes() noexcept {
 
 namespace {
 
-thread_local runtime_state* attached = nullptr;
+// What a thread is attached to, by number: an address may be that of a later runtime.
+thread_local std::uint64_t attached = 0;
 
 // Takes a goroutine that nobody will resume out of whatever it waits for.
 void unlink_wait(goroutine* g) noexcept {
@@ -94,15 +95,34 @@ void check_fork() noexcept {
     base::fatal("used in a fork child: its workers are in the parent; call exec, or fork before skein starts");
 }
 
-runtime_state* attached_runtime() noexcept {
-  worker* w = current();
-  if (w->rt != nullptr) return w->rt;
-  if (attached != nullptr) return attached;
+// A worker's runtime outlives it. A plain thread keeps nothing alive; while it looks at a runtime it is one
+// of its outsiders, counted under the registry's lock: destroy_runtime() takes the runtime off the list under
+// that lock before drop_goroutines() waits for the outsiders, so either the thread does not find the runtime
+// or the runtime waits for the thread.
+void runtime_ref::find() noexcept {
   registry& r = runtimes();
-  r.lock.lock();
-  runtime_state* rt = r.first != nullptr && r.first->next_runtime == nullptr ? r.first : nullptr;
-  r.lock.unlock();
-  return rt;
+  std::lock_guard hold(r.lock);
+  runtime_state* rt = r.first;
+  if (attached != 0)
+    while (rt != nullptr && rt->number != attached) rt = rt->next_runtime;
+  else if (rt != nullptr && rt->next_runtime != nullptr)
+    rt = nullptr;
+  if (rt == nullptr) return;
+  rt->outsiders.fetch_add(1, std::memory_order_relaxed);  // ordered by the lock
+  rt_ = rt;
+  counted_ = true;
+}
+
+void leave_runtime(runtime_state* rt) noexcept {
+  rt->outsiders.fetch_sub(1, std::memory_order_release);  // pairs with drop_goroutines()
+}
+
+runtime_state* runtime_ref::required() const {
+  check_fork();
+  if (rt_ != nullptr) return rt_;
+  if (attached != 0) throw no_runtime("skein: the runtime that this thread is attached to has ended");
+  throw no_runtime("skein: no runtime to use: none exists, or several; "
+                   "call this inside skein::run(), or attach the thread");
 }
 
 std::size_t live_goroutines(runtime_state* rt) noexcept {
@@ -267,6 +287,11 @@ void drop_goroutines(runtime_state* rt, bool to_free) noexcept {
     if (g.state.load(std::memory_order_relaxed) != status::running) unlink_wait(&g);
   });
   while (to_free && rt->outsiders.load(std::memory_order_acquire) != 0) ::sched_yield();
+  // Those that a thread left behind still runs may end; abandon() tells of the others among them.
+  rt->slab.for_each([](goroutine& g, std::size_t) {
+    const status s = g.state.load(std::memory_order_relaxed);
+    if (s != status::free && s != status::ended && s != status::running) lose_task(g);
+  });
   // One of them may have started a last worker, which finds the end and goes.
   while (to_free && rt->live_threads.load(std::memory_order_acquire) != 0) ::sched_yield();
 }
@@ -287,6 +312,9 @@ void begin_stop(runtime_state* rt) noexcept {
 void destroy_runtime(runtime_state* rt) noexcept {
   registry& r = runtimes();
   if (r.forked.load(std::memory_order_relaxed)) return;  // the parent's
+  if (current()->g != nullptr && current()->rt == rt)
+    base::fatal("a runtime was destroyed by one of its own goroutines, for whose end its destructor waits; "
+                "let another thread destroy it");
   if (!rt->stopping.load(std::memory_order_acquire)) begin_stop(rt);
   r.lock.lock();
   for (runtime_state** at = &r.first; *at != nullptr; at = &(*at)->next_runtime)
@@ -392,7 +420,7 @@ void runtime::run_and_wait(const std::function<void()>& f) {
 
 runtime::attachment::attachment(runtime& r) {
   if (sched::current_goroutine() != nullptr) throw misuse("skein: a goroutine belongs to its runtime and cannot be attached to another");
-  before_ = std::exchange(sched::attached, r.state_.get());
+  before_ = std::exchange(sched::attached, r.state_->number);
 }
 runtime::attachment::~attachment() { sched::attached = before_; }
 

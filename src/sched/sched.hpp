@@ -67,7 +67,29 @@ std::size_t live_goroutines(runtime_state* rt) noexcept;
 void run_monitor(runtime_state* rt) noexcept;
 
 // runtimes.cpp
-runtime_state* attached_runtime() noexcept;  // the caller's: its own, the attached, or the only one
+void leave_runtime(runtime_state* rt) noexcept;
+// runtime_ref: the runtime that the calling thread means, its own, the attached or the only one, which lasts
+// until the ref goes; null if there is none. required() throws no_runtime then. A given one is taken as it is.
+class runtime_ref {
+ public:
+  explicit runtime_ref(runtime_state* given = nullptr) noexcept : rt_(given != nullptr ? given : current()->rt) {
+    if (rt_ == nullptr) find();
+  }
+  runtime_ref(const runtime_ref&) = delete;
+  runtime_ref& operator=(const runtime_ref&) = delete;
+  ~runtime_ref() {
+    if (counted_) leave_runtime(rt_);
+  }
+  runtime_state* get() const noexcept { return rt_; }
+  runtime_state* required() const;
+  // keep() leaves it to the caller to call leave_runtime(), if it returns true.
+  bool keep() noexcept { return std::exchange(counted_, false); }
+
+ private:
+  void find() noexcept;  // what a plain thread means
+  runtime_state* rt_;
+  bool counted_ = false;
+};
 runtime_state* create_runtime(const options& o);
 void destroy_runtime(runtime_state* rt) noexcept;  // stops it, waits, frees
 void free_runtime(runtime_state* rt) noexcept;     // its threads are gone
@@ -96,6 +118,9 @@ void thread_waits(int change) noexcept;        // plain threads that wait withou
 void known_threads(int change) noexcept;       // threads of the runtime itself
 void subscribed(int change) noexcept;          // channels of signals
 bool outside_deadlines() noexcept;             // the deadline service has something to do
+
+// task.cpp: lose_task() tells whoever waits for the task that g runs, if it runs one, that it never ends.
+void lose_task(goroutine& g) noexcept;
 
 // faults.cpp: signals and terminate
 [[noreturn]] void report_overflow(const goroutine& g, const arch::stack& s) noexcept;

@@ -40,6 +40,7 @@ void go_bytes(const go_options& o, closure_fn run, const void* closure, std::siz
 struct prepared {
   goroutine* g;
   void* closure;
+  bool held;  // its runtime does not end before it is started or taken back
 };
 prepared go_prepare(const go_options& o, std::size_t size, std::size_t align, runtime_state* rt);
 void go_commit(prepared p, closure_fn run) noexcept;

@@ -20,8 +20,10 @@ struct runtime_state;
 //   waiting    nobody has begun to run it    -> running by CAS: its goroutine, or the first joiner
 //   running    f is being called             -> done by whoever runs it, with release, under waiters
 //   done       result or error stands        read with acquire by joiners
+//   lost       its runtime has ended first   from waiting or running, by lose_task(), under waiters, when
+//                                            nobody will run it any more
 struct task_core {
-  enum : std::uint32_t { waiting, running, done };
+  enum : std::uint32_t { waiting, running, done, lost };
 
   virtual ~task_core() = default;
   virtual void call() = 0;  // runs f and keeps its result
@@ -36,7 +38,7 @@ struct task_core {
 };
 
 void task_start(runtime_state* rt, const go_options& o, task_core* c);
-// task_wait() blocks until c is done; false if the limit is reached first. Who waits without a limit
+// task_wait() blocks until c is done or lost; false if the limit is reached first. Who waits without a limit
 // runs a task in place that has not begun; then it throws nothing.
 bool task_wait(task_core* c, const limit& l);
 void task_drop(task_core* c) noexcept;  // forgets an exception nobody took, and counts it
