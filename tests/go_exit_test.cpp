@@ -20,7 +20,6 @@
 
 namespace {
 
-using everywhere::contains;
 using everywhere::run_child;
 using everywhere::thread_id;
 using everywhere::tracked;
@@ -156,39 +155,6 @@ TEST(exit_goroutine_on, main_lets_the_others_go_on) {
     });
     EXPECT_EQ(end.status, 17) << end.text;
   }
-}
-
-// covers: G4
-TEST(exit_goroutine_that, is_swallowed_ends_the_process_with_a_message) {
-  const auto end = run_child([] {
-    skein::run([] {
-      skein::wait_group wg;
-      wg.go([] {
-        try {
-          skein::exit_goroutine();
-        } catch (...) {
-        }
-      });
-      wg.wait();
-    });
-  });
-  EXPECT_EQ(end.signal, SIGABRT) << end.text;
-  EXPECT_TRUE(contains(end.text, "exit_goroutine")) << end.text;
-  EXPECT_TRUE(contains(end.text, "swallowed")) << end.text;
-}
-
-// covers: G4
-TEST(exit_goroutine_that, crosses_noexcept_ends_the_process_with_a_message) {
-  const auto end = run_child([] {
-    skein::run([] {
-      skein::wait_group wg;
-      wg.go([]() noexcept { skein::exit_goroutine(); });
-      wg.wait();
-    });
-  });
-  EXPECT_EQ(end.signal, SIGABRT) << end.text;
-  EXPECT_TRUE(contains(end.text, "exit_goroutine")) << end.text;
-  EXPECT_TRUE(contains(end.text, "noexcept")) << end.text;
 }
 
 struct lock_os_thread : everywhere::on_procs {};

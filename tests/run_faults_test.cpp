@@ -1,4 +1,4 @@
-// Ends that are fatal: uncaught exceptions, foreign SIGSEGVs, use in the child of a fork.
+// Ends that are fatal: uncaught exceptions, use in the child of a fork. The texts: golden_test.cpp.
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
@@ -116,19 +116,6 @@ TEST(uncaught, in_a_timer_function_ends_the_process) {
 }
 
 // covers: R5
-TEST(uncaught, that_is_no_std_exception_names_its_type) {
-  const auto end = run_child([] {
-    skein::run([] {
-      skein::go([] { throw 42; });
-      skein::chan<int>().recv();
-    });
-  });
-  EXPECT_EQ(end.signal, SIGABRT);
-  EXPECT_TRUE(contains(end.text, ": int\n")) << end.text;
-  EXPECT_TRUE(contains(end.text, "created by")) << end.text;
-}
-
-// covers: R5
 TEST(uncaught, exception_in_a_noexcept_function_of_a_task_ends_the_process) {
   const auto end = run_child([] {
     skein::run([] {
@@ -156,53 +143,6 @@ TEST(uncaught, exception_on_a_plain_thread_goes_to_the_earlier_terminate_handler
     []() noexcept { throws_deep_down(); }();
   });
   EXPECT_EQ(end.status, 7) << end.text;
-}
-
-void segv_handler(int) { _exit(3); }
-
-[[gnu::noinline]] void write_to_nowhere() {
-  // A page that is no goroutine's stack.
-  volatile int* nowhere = reinterpret_cast<volatile int*>(0x1000);
-  *nowhere = 1;
-}
-
-// covers: R8
-TEST(foreign_sigsegv, reaches_the_handler_installed_before) {
-  for (const int flags : {0, SA_SIGINFO}) {
-    const auto end = run_child([flags] {
-      struct sigaction a {};
-      if (flags == 0)
-        a.sa_handler = &segv_handler;
-      else
-        a.sa_sigaction = [](int, siginfo_t* info, void* context) {
-          _exit(info->si_addr == reinterpret_cast<void*>(0x1000) && context != nullptr ? 3 : 4);
-        };
-      a.sa_flags = flags | SA_ONSTACK;
-      sigaction(SIGSEGV, &a, nullptr);
-      skein::run([] { write_to_nowhere(); });
-    });
-    EXPECT_EQ(end.status, 3) << end.text;
-  }
-}
-
-// covers: R8
-TEST(foreign_sigsegv, without_a_handler_ends_the_process_as_usual) {
-  if (everywhere::sanitized) GTEST_SKIP() << "the sanitizer has a handler";
-  const auto end = run_child([] { skein::run([] { write_to_nowhere(); }); });
-  EXPECT_EQ(end.signal, SIGSEGV) << end.text;
-  EXPECT_FALSE(contains(end.text, "overflow")) << end.text;
-}
-
-// covers: R8
-TEST(foreign_sigsegv, on_a_plain_thread_is_passed_on) {
-  const auto end = run_child([] {
-    struct sigaction a {};
-    a.sa_handler = &segv_handler;
-    sigaction(SIGSEGV, &a, nullptr);
-    const skein::runtime r;
-    write_to_nowhere();
-  });
-  EXPECT_EQ(end.status, 3) << end.text;
 }
 
 // forked_uses: what the child of a fork may try.

@@ -211,37 +211,6 @@ TEST(start_line, nonsense_in_the_environment_is_a_clear_error) {
   for (const char* guards : {"no", "mprotect:", "mprotect:0", "mprotect:x", "mprotect:10000000", "MARKERS"})
     EXPECT_TRUE(contains(start_line(guards), std::string("skein: SKEIN_GUARDS=") + guards + ": expected markers, mprotect"))
         << start_line(guards);
-  const auto end = run_child([] {
-    setenv("SKEIN_VERBOSE", "loud", 1);
-    skein::run([] {});
-  });
-  EXPECT_EQ(end.status, 99);
-  EXPECT_TRUE(contains(end.text, "SKEIN_VERBOSE=loud: expected 0 or 1")) << end.text;
-}
-
-// A stack that is not guarded: its end is crossed, though not further than the room below it.
-// covers: G6
-TEST(canary, found_dead_at_a_park_or_at_the_end_is_reported_as_an_overflow) {
-  if (everywhere::sanitized) GTEST_SKIP() << "a sanitizer's frames are larger";
-  for (const bool parks : {true, false}) {
-    const auto end = run_child([parks] {
-      setenv("SKEIN_GUARDS", "mprotect:1", 1);
-      skein::run(
-          [parks] {  // main has the only guard
-            skein::chan<int> never;
-            skein::go([parks] {
-              dig(200_KiB);
-              if (parks) skein::yield();
-            });
-            never.recv();
-          },
-          with_procs(1));
-    });
-    EXPECT_EQ(end.signal, SIGABRT) << end.text;
-    EXPECT_TRUE(contains(end.text, "skein: fatal: stack overflow in goroutine\n  stack: 192 KiB usable of a reservation of "
-                                   "256 KiB, not guarded: found by its canary, late\n  created by "))
-        << end.text;
-  }
 }
 
 // covers: G6
@@ -280,17 +249,6 @@ TEST(address_space, when_limited_leaves_room_for_everything_else) {
         with_procs(2));
   });
   EXPECT_EQ(end.status, 0) << end.text;
-}
-
-// covers: G5
-TEST(address_space, that_is_used_up_ends_the_program_with_a_message) {
-  if (everywhere::sanitized) GTEST_SKIP() << "a sanitizer needs terabytes";
-  const auto end = run_child([] {
-    limit_address_space(300'000'000);
-    skein::run([] { crowd c(2'000); }, with_procs(2));
-  });
-  EXPECT_EQ(end.signal, SIGABRT) << end.text;
-  EXPECT_EQ(end.text, "skein: fatal: out of address space or memory for goroutine stacks; see options.stack and ulimit -v\n");
 }
 
 }  // namespace

@@ -142,11 +142,17 @@ class goroutine_slab {
     walk(first_chunk(), std::numeric_limits<int>::max(), f);
   }
 
-  static runtime_state* owner_of(const goroutine* g) noexcept {
-    return reinterpret_cast<const chunk*>(reinterpret_cast<std::uintptr_t>(g) & ~(chunk_bytes - 1))->owner;
+  static runtime_state* owner_of(const goroutine* g) noexcept { return chunk_of(g)->owner; }
+  // number_of() counts from 0 in the order of memory, as for_each() does.
+  static std::size_t number_of(const goroutine* g) noexcept {
+    const chunk* c = chunk_of(g);
+    return c->first + static_cast<std::size_t>(g - reinterpret_cast<const goroutine*>(c) - 1);
   }
 
  private:
+  static const chunk* chunk_of(const goroutine* g) noexcept {
+    return reinterpret_cast<const chunk*>(reinterpret_cast<std::uintptr_t>(g) & ~(chunk_bytes - 1));
+  }
   static_assert(sizeof(chunk) <= sizeof(goroutine));
   struct block {
     void* base;

@@ -16,11 +16,12 @@ namespace {
 // Calls f with one line per goroutine that has not ended.
 template <class F> void each_line(F f) {
   for_each_runtime([&](runtime_state* rt) {
-    rt->slab.for_each([&](goroutine& g, std::size_t number) {
+    rt->slab.for_each([&](goroutine& g, std::size_t) {
       const status s = g.state.load(std::memory_order_relaxed);
       if (s == status::free || s == status::ended) return;
       base::text t;
-      t << "goroutine " << std::uint64_t{number + 1} << "." << std::uint64_t{g.epoch} << " [" << detail::name(s) << "]:\n\tcreated by ";
+      name_goroutine(t, g);
+      t << " [" << detail::name(s) << "]:\n\tcreated by ";
       describe_site(t, g.site);
       t << "\n";
       f(t);

@@ -29,9 +29,22 @@ namespace {
 struct sigaction before_segv, before_bus;
 std::terminate_handler before_terminate = nullptr;
 
-// Hands the signal to whoever had it before.
+// Hands the signal to whoever had it before, as the kernel would have: with the signals blocked that the
+// handler wants blocked, until the return from ours, and once only if it wants that.
 void pass_on(int sig, siginfo_t* info, void* uc) {
-  const struct sigaction& old = sig == SIGSEGV ? before_segv : before_bus;
+  struct sigaction& known = sig == SIGSEGV ? before_segv : before_bus;
+  const struct sigaction old = known;
+  if ((old.sa_flags & SA_RESETHAND) != 0) {
+    known.sa_handler = SIG_DFL;
+    known.sa_flags = 0;
+  }
+  pthread_sigmask(SIG_BLOCK, &old.sa_mask, nullptr);
+  if ((old.sa_flags & SA_NODEFER) != 0 && sigismember(&old.sa_mask, sig) == 0) {
+    sigset_t open;
+    sigemptyset(&open);
+    sigaddset(&open, sig);
+    pthread_sigmask(SIG_UNBLOCK, &open, nullptr);
+  }
   if ((old.sa_flags & SA_SIGINFO) != 0) {
     old.sa_sigaction(sig, info, uc);
   } else if (old.sa_handler == SIG_DFL || old.sa_handler == SIG_IGN) {
@@ -62,9 +75,27 @@ void print_site(base::text& t, const void* site) {
 
 }  // namespace
 
+namespace {
+
+// The first thread that reports is the only one: reports do not mix. The others wait for the end. Who meets
+// itself has failed in its own report.
+void begin_report() noexcept {
+  static atomic<int> reporter{0};
+  int first = 0;
+  const auto self = static_cast<int>(::gettid());
+  if (reporter.compare_exchange_strong(first, self, std::memory_order_relaxed, std::memory_order_relaxed)) return;
+  if (first == self) std::abort();
+  for (;;) ::pause();
+}
+
+}  // namespace
+
 void report_overflow(const goroutine& g, const arch::stack& s) noexcept {
+  begin_report();
   base::text t;
-  t << "skein: fatal: stack overflow in goroutine\n  stack: " << std::uint64_t{s.usable() / 1024}
+  t << "skein: fatal: stack overflow in ";
+  name_goroutine(t, g);
+  t << "\n  stack: " << std::uint64_t{s.usable() / 1024}
     << " KiB usable of a reservation of " << std::uint64_t{arch::class_bytes(s.cls) / 1024} << " KiB";
   if (!s.guarded) t << ", not guarded: found by its canary, late";
   t << "\n  created by ";
@@ -73,6 +104,45 @@ void report_overflow(const goroutine& g, const arch::stack& s) noexcept {
   t.print();
   ::signal(SIGABRT, SIG_DFL);
   std::abort();
+}
+
+namespace {
+
+// Where the calling goroutine comes from and stands, the last part of a report.
+[[noreturn]] void end_with_origin(const goroutine* g) noexcept {
+  base::text t;
+  if (g != nullptr) {
+    t << "\n  created by ";
+    print_site(t, g->site);
+  }
+  t << "\n  stack:\n";
+  t.print();
+  print_stack();
+  std::abort();
+}
+
+void print_exception(const std::type_info& type) noexcept {
+  int failed = 0;
+  char* plain = abi::__cxa_demangle(type.name(), nullptr, nullptr, &failed);
+  (base::text() << (failed == 0 ? plain : type.name())).print();
+  try {
+    throw;
+  } catch (const std::exception& e) {
+    (base::text() << "\n  what(): " << e.what()).print();
+  } catch (...) {
+  }
+}
+
+}  // namespace
+
+void report_goexit(const char* how) noexcept {
+  begin_report();
+  const goroutine* g = current_goroutine();
+  base::text t;
+  t << "skein: fatal: exit_goroutine() " << how << ", in ";
+  name_goroutine(t, *g);
+  t.print();
+  end_with_origin(g);
 }
 
 namespace {
@@ -91,33 +161,24 @@ void on_fault(int sig, siginfo_t* info, void* uc) {
 
 [[noreturn]] void on_terminate() {
   const worker* w = current();
-  if (w->g == nullptr) {
+  const goroutine* g = w->g;
+  if (g == nullptr && w->hook == nullptr) {
     if (before_terminate != nullptr) before_terminate();
     std::abort();
   }
+  const std::type_info* type = abi::__cxa_current_exception_type();
+  if (type != nullptr && *type == typeid(goexit)) report_goexit("met a noexcept function on its way out");
+  begin_report();
   base::text t;
-  if (const std::type_info* type = abi::__cxa_current_exception_type()) {
-    if (*type == typeid(goexit)) {
-      base::fatal("exit_goroutine() met a noexcept function on its way out");
-    }
-    int failed = 0;
-    char* plain = abi::__cxa_demangle(type->name(), nullptr, nullptr, &failed);
-    t << "skein: fatal: uncaught exception in goroutine: " << (failed == 0 ? plain : type->name());
-    try {
-      throw;
-    } catch (const std::exception& e) {
-      t << "\n  what(): " << e.what();
-    } catch (...) {
-    }
-  } else {
-    t << "skein: fatal: terminate called in goroutine";
-  }
-  t << "\n  created by ";
-  print_site(t, w->g->site);
-  t << "\n  stack:\n";
+  t << "skein: fatal: " << (type != nullptr ? "uncaught exception in " : "terminate called in ");
+  if (g != nullptr)
+    name_goroutine(t, *g);
+  else
+    t << w->hook;
+  if (type != nullptr) t << ": ";
   t.print();
-  print_stack();
-  std::abort();
+  if (type != nullptr) print_exception(*type);
+  end_with_origin(g);
 }
 
 std::size_t signal_stack_bytes() noexcept {
@@ -128,6 +189,10 @@ std::size_t signal_stack_bytes() noexcept {
 }  // namespace
 
 void describe_site(base::text& t, const void* site) { print_site(t, site); }
+
+void name_goroutine(base::text& t, const goroutine& g) noexcept {
+  t << "goroutine " << std::uint64_t{detail::goroutine_slab::number_of(&g) + 1} << "." << std::uint64_t{g.epoch};
+}
 
 SKEIN_NOINLINE void print_stack() noexcept {
   void* frames[64];

@@ -1,7 +1,7 @@
 // What exit_goroutine() throws.
 #pragma once
 
-#include "base/check.hpp"
+#include "sched/faults.hpp"
 
 namespace skein::inline SKEIN_ABI::sched {
 
@@ -12,7 +12,7 @@ class goexit {
   goexit() noexcept = default;
   goexit(const goexit&) noexcept : copied_(true) {}
   ~goexit() {
-    if (!arrived_ && !copied_) base::fatal("exit_goroutine() was swallowed by a catch (...); it has to be rethrown");
+    if (!arrived_ && !copied_) report_goexit("was swallowed by a catch (...), which has to rethrow it");
   }
   void arrived() noexcept { arrived_ = true; }
 

@@ -146,6 +146,7 @@ struct alignas(64) worker {
   pthread_t thread{};
   atomic<int> tid{0};              // the kernel's number of it
   void* signal_stack = nullptr;
+  const char* hook = nullptr;      // the one of the program's that runs
 };
 
 enum class poll_phase : std::uint32_t { nobody, sleeping, interrupted };

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <new>
 #include <system_error>
 #include <utility>
@@ -72,6 +73,14 @@ void pin(const worker* w) noexcept {
   }
 }
 
+// An exception that leaves the hook finds no handler: it is reported where it was thrown, by that name.
+void call_hook(worker* w, const std::function<void()>& hook, const char* name) {
+  if (!hook) return;
+  w->hook = name;
+  hook();
+  w->hook = nullptr;
+}
+
 void* worker_thread(void* arg) {
   auto* w = static_cast<worker*>(arg);
   runtime_state* rt = w->rt;
@@ -87,11 +96,11 @@ void* worker_thread(void* arg) {
   give_signal_stack(w);
   arch::skein_current_worker = w;
   arch::edge_acquire(&rt->opt);  // pairs with create_runtime()
-  if (rt->opt.on_thread_start) rt->opt.on_thread_start();
+  call_hook(w, rt->opt.on_thread_start, "options.on_thread_start");
   arch::edge_release(&w->loop);  // pairs with every goroutine that begins or goes on here
   run_worker_loop(w);
   arch::edge_acquire(&rt->live_threads);  // what goroutines did here, to what is thread_local, say
-  if (rt->opt.on_thread_stop) rt->opt.on_thread_stop();
+  call_hook(w, rt->opt.on_thread_stop, "options.on_thread_stop");
   arch::edge_release(&rt->live_threads);  // pairs with the end of the runtime
   arch::skein_current_worker = &arch::no_worker;
   drop_signal_stack(w);
@@ -137,7 +146,12 @@ bool new_worker(runtime_state* rt, proc* p, bool spinning, goroutine* first) noe
   const auto number = static_cast<int>(rt->threads);
   worker* w = std::exchange(rt->spare_worker, nullptr);
   rt->idle_lock.unlock();
-  if (full) base::fatal("options.max_threads reached: too many goroutines block their threads");
+  if (full) {
+    (base::text() << "skein: fatal: options.max_threads (" << static_cast<std::uint64_t>(rt->opt.max_threads)
+                  << ") reached: so many goroutines block their threads at once; raise it, or let fewer block\n")
+        .print();
+    std::abort();
+  }
   if (w == nullptr) {
     try {
       w = new (sys::allocate(sizeof(worker), alignof(worker))) worker;
