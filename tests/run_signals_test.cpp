@@ -26,6 +26,12 @@ using everywhere::scaled;
 using everywhere::thread_id;
 using everywhere::with_procs;
 
+#if defined(SKEIN_SEES_TSAN)
+constexpr bool masks_are_ours = false;  // the race detector calls handlers with every signal blocked
+#else
+constexpr bool masks_are_ours = true;
+#endif
+
 char* const nowhere = reinterpret_cast<char*>(0x1000);  // no goroutine's stack
 
 [[gnu::noinline]] void write_to(char* place) { *static_cast<volatile char*>(place) = 1; }
@@ -200,6 +206,7 @@ std::atomic<int> nested{0};
 
 // covers: R8
 TEST(nested_handlers, of_another_signal_run_and_return) {
+  if (!masks_are_ours) GTEST_SKIP() << "the race detector blocks it";
   for (const int flags : {0, SA_ONSTACK}) {
     const auto end = run_child([flags] {
       install(SIGFPE, flags, [](int, siginfo_t*, void*) { ++nested; });
@@ -239,6 +246,7 @@ TEST(nested_handlers, of_the_same_signal_run_where_they_were_allowed_to) {
 
 // covers: R8
 TEST(own_handler, runs_with_the_signals_blocked_that_it_asked_for) {
+  if (!masks_are_ours) GTEST_SKIP() << "the race detector blocks them all";
   const auto end = run_child([] {
     install(SIGSEGV, 0, [](int, siginfo_t*, void*) {
       sigset_t now;

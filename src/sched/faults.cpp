@@ -32,12 +32,8 @@ std::terminate_handler before_terminate = nullptr;
 // Hands the signal to whoever had it before, as the kernel would have: with the signals blocked that the
 // handler wants blocked, until the return from ours, and once only if it wants that.
 void pass_on(int sig, siginfo_t* info, void* uc) {
-  struct sigaction& known = sig == SIGSEGV ? before_segv : before_bus;
-  const struct sigaction old = known;
-  if ((old.sa_flags & SA_RESETHAND) != 0) {
-    known.sa_handler = SIG_DFL;
-    known.sa_flags = 0;
-  }
+  const struct sigaction& old = sig == SIGSEGV ? before_segv : before_bus;
+  if ((old.sa_flags & SA_RESETHAND) != 0) ::signal(sig, SIG_DFL);
   pthread_sigmask(SIG_BLOCK, &old.sa_mask, nullptr);
   if ((old.sa_flags & SA_NODEFER) != 0 && sigismember(&old.sa_mask, sig) == 0) {
     sigset_t open;
