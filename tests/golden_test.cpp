@@ -12,7 +12,6 @@
 #include <string>
 #include <utility>
 
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "skein/chan.hpp"
@@ -87,14 +86,8 @@ void beside_the_only_guard(void (*f)()) {
   });
 }
 
-// The process may use that much address space more.
-void limit_address_space(std::size_t more) {
-  const rlimit limit{everywhere::status_kib("VmSize") * 1024 + more, RLIM_INFINITY};
-  everywhere::require(setrlimit(RLIMIT_AS, &limit) == 0, "setrlimit");
-}
-
 void use_up_the_address_space() {
-  limit_address_space(300'000'000);
+  everywhere::limit_address_space(300'000'000);
   run([] {
     skein::chan<int> never;
     for (int i = 0; i < 2000; ++i) skein::go([&] { never.recv(); });

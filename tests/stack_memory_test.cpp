@@ -1,6 +1,5 @@
 // Stacks give back what they do not need, are measured, and live with little address space.
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <array>
@@ -228,16 +227,11 @@ TEST(locked_memory, is_no_obstacle) {
   EXPECT_EQ(end.status, 0) << end.text;
 }
 
-void limit_address_space(std::size_t more) {
-  const rlimit limit{everywhere::status_kib("VmSize") * 1024 + more, RLIM_INFINITY};
-  require(setrlimit(RLIMIT_AS, &limit) == 0, "setrlimit");
-}
-
 // covers: G5
 TEST(address_space, when_limited_leaves_room_for_everything_else) {
   if (everywhere::sanitized) GTEST_SKIP() << "a sanitizer needs terabytes";
   const auto end = run_child([] {
-    limit_address_space(1'000'000'000);
+    everywhere::limit_address_space(1'000'000'000);
     skein::run(
         [] {
           crowd c(800);

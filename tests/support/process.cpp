@@ -1,5 +1,6 @@
 #include "support/process.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
@@ -11,6 +12,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -74,6 +76,19 @@ std::size_t status_kib(std::string_view field) {
 }
 
 std::size_t resident_bytes() { return (status_kib("VmRSS") + status_kib("VmPTE")) * 1024; }
+
+void limit_address_space(std::size_t more) {
+  rlimit limit{};
+  require(getrlimit(RLIMIT_AS, &limit) == 0, "getrlimit");
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, status_kib("VmSize") * 1024 + more);
+  require(setrlimit(RLIMIT_AS, &limit) == 0, "setrlimit");
+}
+
+bool address_space_is_limited() {
+  rlimit limit{};
+  require(getrlimit(RLIMIT_AS, &limit) == 0, "getrlimit");
+  return limit.rlim_cur != RLIM_INFINITY;
+}
 
 std::string thread_name() {
   char name[16] = {};

@@ -38,6 +38,10 @@ std::size_t status_kib(std::string_view field);
 // resident_bytes() is what the process occupies, page tables included.
 std::size_t resident_bytes();
 
+// limit_address_space(more) lets the process have that many bytes more than it has, if it may have them.
+void limit_address_space(std::size_t more);
+bool address_space_is_limited();
+
 std::string thread_name();
 // thread_id() is the kernel's number of the calling thread, asked for anew at each call.
 int thread_id();
