@@ -69,10 +69,6 @@ void print_site(base::text& t, const void* site) {
   t << reinterpret_cast<const void*>(static_cast<const char*>(site) - static_cast<const char*>(info.dli_fbase)) << ")";
 }
 
-}  // namespace
-
-namespace {
-
 // The first thread that reports is the only one: reports do not mix. The others wait for the end. Who meets
 // itself has failed in its own report.
 void begin_report() noexcept {

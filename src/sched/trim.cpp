@@ -95,7 +95,8 @@ void trimmer::remember_procs() noexcept {
   }
 }
 
-// Processors made since the marks were set have had no worker that could have missed them.
+// Processors made since the marks were set have had no worker that could have missed them: whatever is
+// said of them is right.
 bool trimmer::all_passed() noexcept {
   bool all = true;
   for (int i = rt_->made_procs.load(std::memory_order_acquire) - 1; i >= 0; --i) {

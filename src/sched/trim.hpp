@@ -40,8 +40,8 @@ class trimmer {
   goroutine* taken_[batch];          // trimming; pages_ is theirs
   iovec pages_[batch];
   int count_ = 0;
-  std::uint64_t switches_[max_procs];
-  bool passed_[max_procs];
+  std::uint64_t switches_[max_procs]{};
+  bool passed_[max_procs]{};
 };
 
 // unmark() takes the monitor's marks off a goroutine that is about to run, and waits for the monitor
