@@ -300,23 +300,21 @@ static void watch_canaries(runtime_state* rt) noexcept {
 
 bool ensure_stack(runtime_state* rt, proc* p, goroutine* g) noexcept {
   if ((g->hold.load(std::memory_order_relaxed) & goroutine::fresh) == 0) return true;
-  if (p != nullptr && give_stack(p, g)) {
-    if (stacks_watched()) clean_stack(*static_cast<const arch::stack*>(g->ctx.bx));
-    return true;
+  if (p == nullptr || !give_stack(p, g)) {
+    const bool cached = p != nullptr && g->stack_class == p->stack_class;
+    arch::stack* s = rt->stacks.take(g->stack_class, cached ? 32 : 1);
+    if (s == nullptr) return false;
+    if (rt->stacks.any_unguarded()) watch_canaries(rt);
+    arch::stack* rest = s->next;
+    set_stack(g, s);
+    if (rest != nullptr) {
+      std::uint32_t n = 0;
+      for (arch::stack* r = rest; r != nullptr; r = r->next) ++n;
+      p->stacks = rest;
+      p->stack_count = n;
+    }
   }
-  const bool cached = p != nullptr && g->stack_class == p->stack_class;
-  arch::stack* s = rt->stacks.take(g->stack_class, cached ? 32 : 1);
-  if (s == nullptr) return false;
-  if (rt->stacks.any_unguarded()) watch_canaries(rt);
-  if (stacks_watched()) clean_stack(*s);
-  arch::stack* rest = s->next;
-  set_stack(g, s);
-  if (rest != nullptr) {
-    std::uint32_t n = 0;
-    for (arch::stack* r = rest; r != nullptr; r = r->next) ++n;
-    p->stacks = rest;
-    p->stack_count = n;
-  }
+  if (stacks_watched()) clean_stack(*static_cast<const arch::stack*>(g->ctx.bx));
   return true;
 }
 
