@@ -161,20 +161,20 @@ const bad_end ends[] = {
     {"overflow", aborted,
      "skein: fatal: stack overflow in goroutine <n>\n"
      "  stack: 192 KiB usable of a reservation of 256 KiB\n"
-     "  created by <site>\n"
-     "  a larger one: go({.stack = 1_MiB}, f), options.stack for all, on_system_stack(f) for one call\n",
+     "  a larger one: go({.stack = 1_MiB}, f), options.stack for all, on_system_stack(f) for one call\n"
+     "  created by <site>\n",
      [] { run([] { start_and_wait([] { dig(1_MiB); }); }); }},
     {"overflow_found_at_a_park", aborted,
      "skein: fatal: stack overflow in goroutine <n>\n"
      "  stack: 192 KiB usable of a reservation of 256 KiB, not guarded: found by its canary, late\n"
-     "  created by <site>\n"
-     "  a larger one: go({.stack = 1_MiB}, f), options.stack for all, on_system_stack(f) for one call\n",
+     "  a larger one: go({.stack = 1_MiB}, f), options.stack for all, on_system_stack(f) for one call\n"
+     "  created by <site>\n",
      [] { beside_the_only_guard([] { dig(200_KiB), skein::yield(); }); }, true},
     {"overflow_found_at_the_end", aborted,
      "skein: fatal: stack overflow in goroutine <n>\n"
      "  stack: 192 KiB usable of a reservation of 256 KiB, not guarded: found by its canary, late\n"
-     "  created by <site>\n"
-     "  a larger one: go({.stack = 1_MiB}, f), options.stack for all, on_system_stack(f) for one call\n",
+     "  a larger one: go({.stack = 1_MiB}, f), options.stack for all, on_system_stack(f) for one call\n"
+     "  created by <site>\n",
      [] { beside_the_only_guard([] { dig(200_KiB); }); }, true},
     {"uncaught_exception", aborted,
      "skein: fatal: uncaught exception in goroutine <n>: golden::own_error\n"

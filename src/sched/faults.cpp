@@ -80,6 +80,16 @@ void begin_report() noexcept {
   for (;;) ::pause();
 }
 
+// The process ends soon, whatever its last report waits for.
+void end_within_seconds() noexcept {
+  sigset_t alarms;
+  sigemptyset(&alarms);
+  sigaddset(&alarms, SIGALRM);
+  ::signal(SIGALRM, SIG_DFL);
+  pthread_sigmask(SIG_UNBLOCK, &alarms, nullptr);
+  ::alarm(2);
+}
+
 }  // namespace
 
 void report_overflow(const goroutine& g, const arch::stack& s) noexcept {
@@ -90,9 +100,14 @@ void report_overflow(const goroutine& g, const arch::stack& s) noexcept {
   t << "\n  stack: " << std::uint64_t{s.usable() / 1024}
     << " KiB usable of a reservation of " << std::uint64_t{arch::class_bytes(s.cls) / 1024} << " KiB";
   if (!s.guarded) t << ", not guarded: found by its canary, late";
-  t << "\n  created by ";
-  print_site(t, g.site);
   t << "\n  a larger one: go({.stack = 1_MiB}, f), options.stack for all, on_system_stack(f) for one call\n";
+  t.print();
+  // The name of the site may need a lock that was held here, the allocator's say.
+  end_within_seconds();
+  t = base::text();
+  t << "  created by ";
+  print_site(t, g.site);
+  t << "\n";
   t.print();
   ::signal(SIGABRT, SIG_DFL);
   std::abort();

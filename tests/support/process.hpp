@@ -15,6 +15,13 @@ inline constexpr bool sanitized = true;
 inline constexpr bool sanitized = false;
 #endif
 
+// Built so that a goroutine never goes on on the thread that it left (SKEIN_FORCE_MIGRATION).
+#if defined(SKEIN_FORCE_MIGRATION)
+inline constexpr bool migrating = true;
+#else
+inline constexpr bool migrating = false;
+#endif
+
 // with_procs(n) are options that ask for n processors and nothing else.
 inline skein::options with_procs(int n) {
   skein::options o;
