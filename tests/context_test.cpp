@@ -293,4 +293,15 @@ TEST_P(context, after_func_that_was_stopped_does_not_run) {
   }, 50);
 }
 
+// covers: X1 R4
+TEST(context_threads, after_func_runs_in_place_where_there_is_no_runtime) {
+  auto [ctx, cancel] = skein::with_cancel(skein::background());
+  int ran = 0;
+  static_cast<void>(skein::after_func(ctx, [&] { ++ran; }));
+  cancel();
+  EXPECT_EQ(ran, 1);
+  static_cast<void>(skein::after_func(ctx, [&] { ++ran; }));  // of one that has ended
+  EXPECT_EQ(ran, 2);
+}
+
 }  // namespace
