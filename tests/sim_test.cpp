@@ -124,7 +124,7 @@ TEST(simulation, time_stands_still_while_anybody_can_run) {
 
 std::string fault_of(std::uint64_t seed, const std::function<void()>& body, std::uint64_t steps = 10'000) {
   try {
-    replay(seed, body, steps);
+    replay(seed, body, {.max_steps = steps});
   } catch (const failure& f) {
     EXPECT_EQ(f.seed(), seed);
     EXPECT_TRUE(contains(f.what(), std::to_string(seed))) << f.what();

@@ -43,6 +43,7 @@ class mutex {
 
  private:
   bool lock(const detail::limit& l);
+  bool take_free() noexcept;
   bool lock_slow(const detail::limit& l);
   void unlock_slow();
   void give_up();

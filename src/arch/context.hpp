@@ -10,8 +10,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
-#include "skein/detail/config.hpp"
+#include "skein/detail/atomic.hpp"
 
 #if defined(SKEIN_TSAN) || defined(SKEIN_SEES_TSAN)
 #define SKEIN_TSAN_FIBERS 1
@@ -116,14 +117,22 @@ SKEIN_ALWAYS_INLINE void on_fresh_stack() noexcept {
 #endif
 }
 
-// User-visible edges for the race detector; nothing in other builds.
+// User-visible edges: for the race detector, and for simulations that watch them.
+extern detail::atomic<std::uint32_t> edges_watched;  // so many simulations
+void watch_edge(const void* at, bool release) noexcept;
+
+SKEIN_ALWAYS_INLINE void edge_release(const void* at) noexcept {
+  if (edges_watched.load(std::memory_order_relaxed) != 0) [[unlikely]] watch_edge(at, true);
 #if defined(SKEIN_TSAN)
-SKEIN_ALWAYS_INLINE void edge_release(const void* at) noexcept { __tsan_release(const_cast<void*>(at)); }
-SKEIN_ALWAYS_INLINE void edge_acquire(const void* at) noexcept { __tsan_acquire(const_cast<void*>(at)); }
-#else
-SKEIN_ALWAYS_INLINE void edge_release(const void*) noexcept {}
-SKEIN_ALWAYS_INLINE void edge_acquire(const void*) noexcept {}
+  __tsan_release(const_cast<void*>(at));
 #endif
+}
+SKEIN_ALWAYS_INLINE void edge_acquire(const void* at) noexcept {
+  if (edges_watched.load(std::memory_order_relaxed) != 0) [[unlikely]] watch_edge(at, false);
+#if defined(SKEIN_TSAN)
+  __tsan_acquire(const_cast<void*>(at));
+#endif
+}
 
 }  // namespace skein::inline SKEIN_ABI::arch
 

@@ -253,6 +253,7 @@ context_core* end_one(context_core* c, errc why, const std::exception_ptr& cause
 }  // namespace
 
 void context_cancel(context_core* c, errc why, std::exception_ptr cause) noexcept {
+  sched::show("context.cancel", c);
   if (!c->can_end) return;
   // Whoever sees the end may let the last handle go before this is over.
   context_retain(c);
@@ -274,6 +275,7 @@ void context_cancel(context_core* c, errc why, std::exception_ptr cause) noexcep
 }
 
 std::error_code context_err(const context_core* c) noexcept {
+  sched::show("context.err", c);
   const context_core* e = ending_of(c);
   if (e == nullptr) return {};
   e->lock.lock();
@@ -385,6 +387,7 @@ void context_cancel_soon(context_core* c) noexcept {
 }
 
 bool context_stop_after(context_core* c, std::uint64_t id) noexcept {
+  sched::show("context.stop_after", c);
   context_core* e = ending_of(c);
   if (e == nullptr) return true;
   callbacks dropped;  // destroyed without the lock

@@ -213,7 +213,7 @@ map_core::~map_core() {
 }
 
 map_pin::map_pin(map_core* c) : core_(c) {
-  sched::attend_if_asked();
+  sched::attend_if_asked("map", c);
   count_ = &c->inside.enter();
 }
 

@@ -204,7 +204,7 @@ pool_core* pool_make(void (*destroy)(pool_node*) noexcept) {
 }
 
 pool_node* pool_take(pool_core* c) noexcept {
-  sched::attend_if_asked();
+  sched::attend_if_asked("pool.get", c);
   shard& s = own_shard(c);
   pool_node* list = nullptr;
   const bool mine = begin(s, list);

@@ -109,7 +109,7 @@ rate_limiter::reservation rate_limiter::take(const time_point* at, std::size_t n
 }
 
 bool rate_limiter::wait_n(const context& ctx, std::size_t n, time_point latest) {
-  sched::attend_if_asked();
+  sched::attend_if_asked("rate_limiter.wait", this);
   if (ctx.err()) return false;
   reservation r = take(nullptr, n, &latest);
   if (!r.ok()) return false;

@@ -26,7 +26,7 @@ bucket& bucket_of(const void* at) noexcept {
 }  // namespace
 
 bool wait_for_change(const atomic_look& look, const limit& l) {
-  sched::attend_if_asked();
+  sched::attend_if_asked("atomic_wait", look.at);
   bucket& queue = bucket_of(look.at);
   while (look.same(look)) {
     prim::blocker b(l, sched::status::atomic);
@@ -46,7 +46,7 @@ bool wait_for_change(const atomic_look& look, const limit& l) {
 }
 
 void notify_change(const void* at, bool all) {
-  sched::attend_if_asked();
+  sched::attend_if_asked("atomic_notify", at);
   bucket& queue = bucket_of(at);
   prim::wake_list woken;
   queue.lock.lock();

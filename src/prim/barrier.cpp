@@ -19,7 +19,7 @@ barrier_core::barrier_core(std::ptrdiff_t expected) : expected_(expected), left_
 }
 
 barrier_core::arrival barrier_core::arrive(std::ptrdiff_t n, std::ptrdiff_t drop) {
-  sched::attend_if_asked();
+  sched::attend_if_asked("barrier.arrive", this);
   arch::edge_release(this);
   waiters_.lock.lock();
   const bool fits = n > 0 && n <= left_;
@@ -44,7 +44,7 @@ void barrier_core::begin_next() noexcept {
 }
 
 bool barrier_core::wait(std::uint64_t phase, const limit& l) {
-  sched::attend_if_asked();
+  sched::attend_if_asked("barrier.wait", this);
   const auto over = [&] { return phase_.load(std::memory_order_acquire) != phase; };
   bool met = over();
   if (!met) {

@@ -84,7 +84,7 @@ void chan_release(chan_core* c) noexcept {
 }
 
 SKEIN_NOINLINE chan_status chan_send(chan_core* c, void* from) {
-  sched::attend_if_asked();
+  sched::attend_if_asked("chan.send", c);
   if (c == nullptr) [[unlikely]] prim::block_for_ever(status::nil_chan);
   waiter* woken = nullptr;
   c->lock.lock();
@@ -96,7 +96,7 @@ SKEIN_NOINLINE chan_status chan_send(chan_core* c, void* from) {
 }
 
 SKEIN_NOINLINE chan_status chan_recv(chan_core* c, void* to) {
-  sched::attend_if_asked();
+  sched::attend_if_asked("chan.recv", c);
   if (c == nullptr) [[unlikely]] prim::block_for_ever(status::nil_chan);
   waiter* woken = nullptr;
   c->lock.lock();
@@ -108,7 +108,7 @@ SKEIN_NOINLINE chan_status chan_recv(chan_core* c, void* to) {
 }
 
 chan_status chan_try_send(chan_core* c, void* from) {
-  sched::attend_if_asked();
+  sched::attend_if_asked("chan.try_send", c);
   if (c == nullptr) return chan_status::would_block;
   waiter* woken = nullptr;
   c->lock.lock();
@@ -119,7 +119,7 @@ chan_status chan_try_send(chan_core* c, void* from) {
 }
 
 chan_status chan_try_recv(chan_core* c, void* to) {
-  sched::attend_if_asked();
+  sched::attend_if_asked("chan.try_recv", c);
   if (c == nullptr) return chan_status::would_block;
   waiter* woken = nullptr;
   c->lock.lock();
@@ -160,7 +160,7 @@ chan_status chan_send(chan_core* c, void* from, const limit& l) { return limited
 chan_status chan_recv(chan_core* c, void* to, const limit& l) { return limited(c, to, select_case::kind::recv, l); }
 
 void chan_close(chan_core* c) {
-  sched::attend_if_asked();
+  sched::attend_if_asked("chan.close", c);
   if (c == nullptr) throw misuse("skein: close of nil channel");
   // Claimed waiters, taken off the channel. They sleep until woken, so their nodes keep.
   wait_list claimed;
@@ -197,6 +197,7 @@ bool hidden(const chan_core* c) noexcept {
 }  // namespace
 
 std::size_t chan_size(const chan_core* c) noexcept {
+  sched::show("chan.size", c);
   if (hidden(c)) return 0;
   auto* own = const_cast<chan_core*>(c);
   own->lock.lock();

@@ -17,7 +17,7 @@ namespace skein::inline SKEIN_ABI {
 using detail::chan_status;
 
 void condition_variable::notify_one() {
-  sched::attend_if_asked();
+  sched::attend_if_asked("condition_variable.notify_one", this);
   arch::edge_release(this);
   waiters_.lock.lock();
   detail::wait_node* n = detail::take_waiter(waiters_.list);
@@ -26,7 +26,7 @@ void condition_variable::notify_one() {
 }
 
 void condition_variable::notify_all() {
-  sched::attend_if_asked();
+  sched::attend_if_asked("condition_variable.notify_all", this);
   arch::edge_release(this);
   waiters_.lock.lock();
   prim::wake_all(waiters_);
@@ -35,7 +35,7 @@ void condition_variable::notify_all() {
 bool condition_variable::wait(std::unique_lock<mutex>& lock, const detail::limit& l) {
   mutex* m = lock.mutex();
   if (!lock.owns_lock()) throw misuse("skein: condition_variable waits without its lock");
-  sched::attend_if_asked();
+  sched::attend_if_asked("condition_variable.wait", this);
   prim::blocker b(l, sched::status::condition);
   chan_status result;
   if (!b.begin(result)) {

@@ -16,6 +16,7 @@
 #include <new>
 
 #include "prim/limits.hpp"
+#include "sched/sim.hpp"
 
 namespace skein::inline SKEIN_ABI::detail {
 
@@ -52,8 +53,10 @@ SKEIN_NOINLINE void shuffle(std::uint32_t* order, std::size_t n) noexcept {
   thread_local base::rng of_thread{reinterpret_cast<std::uintptr_t>(&of_thread)};
   worker* w = sched::current();
   base::rng& random = w->rt != nullptr ? w->random : of_thread;
+  const bool simulated = (w->attention_word.load(std::memory_order_relaxed) & sched::attention::simulated) != 0;
   for (std::size_t i = 0; i < n; ++i) {
-    const std::uint32_t j = random.below(static_cast<std::uint32_t>(i + 1));
+    const auto n_so_far = static_cast<std::uint32_t>(i + 1);
+    const std::uint32_t j = simulated ? w->rt->sim->pick(n_so_far) : random.below(n_so_far);
     order[i] = order[j];
     order[j] = static_cast<std::uint32_t>(i);
   }
@@ -167,7 +170,7 @@ SKEIN_ALWAYS_INLINE int wait_for_any(select_case* const* cases, std::size_t n, w
 }  // namespace
 
 SKEIN_NOINLINE int select_cases(select_case* const* cases, std::size_t n, const limit& l) {
-  sched::attend_if_asked();
+  sched::attend_if_asked("select");
   if (l.ctx != nullptr) {
     chan_status why;
     if (prim::limit_guard::over({true, false, {}, l.ctx}, why)) return was_canceled;

@@ -49,19 +49,19 @@ bool semaphore::take(std::ptrdiff_t n) noexcept {
 
 void semaphore::acquire(std::ptrdiff_t n) {
   check(n);
-  sched::attend_if_asked();
+  sched::attend_if_asked("semaphore.acquire", this);
   if (!take(n)) [[unlikely]] acquire_slow(n, detail::limit::forever());
 }
 
 bool semaphore::try_acquire(std::ptrdiff_t n) {
   check(n);
-  sched::attend_if_asked();
+  sched::attend_if_asked("semaphore.try_acquire", this);
   return take(n);
 }
 
 bool semaphore::acquire(std::ptrdiff_t n, const detail::limit& l) {
   check(n);
-  sched::attend_if_asked();
+  sched::attend_if_asked("semaphore.acquire", this);
   chan_status why;
   if (l.ctx != nullptr && prim::limit_guard::over({true, false, {}, l.ctx}, why)) return false;
   return take(n) || acquire_slow(n, l);
@@ -98,7 +98,7 @@ bool semaphore::acquire_slow(std::ptrdiff_t n, const detail::limit& l) {
 
 void semaphore::release(std::ptrdiff_t n) {
   check(n);
-  sched::attend_if_asked();
+  sched::attend_if_asked("semaphore.release", this);
   arch::edge_release(this);
   std::uint64_t s = state_.load(std::memory_order_relaxed);
   while ((s & waiting) == 0) {

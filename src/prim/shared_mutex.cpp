@@ -76,10 +76,11 @@ shared_mutex::~shared_mutex() {
 // The writer's side.
 
 void shared_mutex::lock() {
-  sched::attend_if_asked();
+  sched::attend_if_asked("shared_mutex.lock", this);
   if (!lock_fast()) [[unlikely]] lock_slow(detail::limit::forever());
   arch::edge_acquire(this);
   arch::edge_acquire(&slots_);
+  sched::show("shared_mutex.locked", this);  // so that others meet it locked
 }
 
 // Acquire pairs with the release of each unlock.
@@ -91,7 +92,7 @@ bool shared_mutex::lock_fast() noexcept {
 }
 
 bool shared_mutex::try_lock() {
-  sched::attend_if_asked();
+  sched::attend_if_asked("shared_mutex.try_lock", this);
   bool mine = lock_fast();
   const std::uint64_t now = state_.load(std::memory_order_relaxed);
   if (!mine && readers(now) == 0 && (now & held) == 0) {
@@ -108,12 +109,13 @@ bool shared_mutex::try_lock() {
 }
 
 bool shared_mutex::lock(const detail::limit& l) {
-  sched::attend_if_asked();
+  sched::attend_if_asked("shared_mutex.lock", this);
   chan_status why;
   if (l.ctx != nullptr && prim::limit_guard::over({true, false, {}, l.ctx}, why)) return false;
   if (!try_lock() && !lock_slow(l)) return false;
   arch::edge_acquire(this);
   arch::edge_acquire(&slots_);
+  sched::show("shared_mutex.locked", this);
   return true;
 }
 
@@ -159,8 +161,12 @@ void shared_mutex::unlock() {
 void shared_mutex::lock_shared() {
   sched::worker* w = sched::current();
   if (w->attention_word.load(std::memory_order_relaxed) != 0) [[unlikely]] {
-    sched::attend(w);
+    sched::attend(w, {"shared_mutex.lock_shared", this, __builtin_return_address(0)});
     w = sched::current();
+    if (!lock_shared_fast(w)) wait_shared();
+    arch::edge_acquire(this);
+    sched::show("shared_mutex.shared", this);
+    return;
   }
   if (!lock_shared_fast(w)) [[unlikely]] wait_shared();
   arch::edge_acquire(this);
@@ -208,7 +214,7 @@ SKEIN_NOINLINE bool shared_mutex::lock_shared_here() noexcept {
 }
 
 bool shared_mutex::try_lock_shared() {
-  sched::attend_if_asked();
+  sched::attend_if_asked("shared_mutex.try_lock_shared", this);
   bool mine = lock_shared_fast(sched::current());
   if (!mine && (state_.load(std::memory_order_relaxed) & held) == 0) {
     writers_.lock.lock();
@@ -221,11 +227,12 @@ bool shared_mutex::try_lock_shared() {
 }
 
 bool shared_mutex::lock_shared(const detail::limit& l) {
-  sched::attend_if_asked();
+  sched::attend_if_asked("shared_mutex.lock_shared", this);
   chan_status why;
   if (l.ctx != nullptr && prim::limit_guard::over({true, false, {}, l.ctx}, why)) return false;
   if (!lock_shared_fast(sched::current()) && !lock_shared_slow(l)) return false;
   arch::edge_acquire(this);
+  sched::show("shared_mutex.shared", this);
   return true;
 }
 

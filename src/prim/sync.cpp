@@ -24,7 +24,7 @@ using sched::status;
 
 void wait_group::change(int n, const char* below_zero) {
   constexpr std::uint64_t one = std::uint64_t{1} << 32;
-  sched::attend_if_asked();
+  sched::attend_if_asked(n < 0 ? "wait_group.done" : "wait_group.add", this);
   if (n < 0) arch::edge_release(this);
   std::uint64_t before = state_.load(std::memory_order_relaxed);
   std::uint64_t after;
@@ -48,7 +48,7 @@ bool wait_group::is_zero() noexcept {
 }
 
 bool wait_group::wait(const detail::limit& l) {
-  sched::attend_if_asked();
+  sched::attend_if_asked("wait_group.wait", this);
   if (is_zero()) return true;
   blocker b(l, status::wait_group);
   chan_status result;
@@ -87,28 +87,40 @@ constexpr std::int64_t patience_ns = 1'000'000;
 }  // namespace
 
 void mutex::lock() {
-  sched::attend_if_asked();
+  sched::worker* w = sched::current();
+  if (w->attention_word.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+    sched::attend(w, {"mutex.lock", this, __builtin_return_address(0)});
+    if (!take_free()) lock_slow(detail::limit::forever());
+    arch::edge_acquire(this);
+    sched::show("mutex.locked", this);  // so that others meet it locked
+    return;
+  }
   std::uint32_t free = 0;
   if (!state_.compare_exchange_strong(free, locked, std::memory_order_acquire, std::memory_order_relaxed)) [[unlikely]]
     lock_slow(detail::limit::forever());
   arch::edge_acquire(this);
 }
 
-bool mutex::try_lock() noexcept {
+bool mutex::take_free() noexcept {
   std::uint32_t s = state_.load(std::memory_order_relaxed);
   if ((s & (locked | starving)) != 0) return false;
-  if (!state_.compare_exchange_strong(s, s | locked, std::memory_order_acquire, std::memory_order_relaxed)) return false;
+  return state_.compare_exchange_strong(s, s | locked, std::memory_order_acquire, std::memory_order_relaxed);
+}
+
+bool mutex::try_lock() noexcept {
+  sched::show("mutex.try_lock", this);
+  if (!take_free()) return false;
   arch::edge_acquire(this);
   return true;
 }
 
 bool mutex::lock(const detail::limit& l) {
-  sched::attend_if_asked();
+  sched::attend_if_asked("mutex.lock", this);
   chan_status why;
   if (l.ctx != nullptr && prim::limit_guard::over({true, false, {}, l.ctx}, why)) return false;
-  if (try_lock()) return true;
-  if (!lock_slow(l)) return false;
+  if (!take_free() && !lock_slow(l)) return false;
   arch::edge_acquire(this);
+  sched::show("mutex.locked", this);
   return true;
 }
 
@@ -218,7 +230,7 @@ once::turn once::begin(const detail::limit& l) {
   // Acquire is for the failure; g++ 12 warns of a success that has a weaker order.
   if (s == 0 && state_.compare_exchange_strong(s, 1, std::memory_order_acquire)) return turn::run;
   if (s != 2) {
-    sched::attend_if_asked();
+    sched::attend_if_asked("once", this);
     blocker b(l, status::once);
     chan_status result;
     if (!b.begin(result)) return turn::gave_up;

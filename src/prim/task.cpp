@@ -82,7 +82,7 @@ void task_start(runtime_state* rt, const go_options& o, task_core* c) {
 }
 
 bool task_wait(task_core* c, const limit& l) {
-  sched::attend_if_asked();
+  sched::attend_if_asked("task.join", c);
   const bool endless = !l.has_deadline && l.ctx == nullptr;
   goroutine* g = sched::current_goroutine();
   if (endless && g != nullptr && c->home == sched::runtime_of(g) && run_if_waiting(c)) return true;

@@ -253,6 +253,7 @@ chan_core* timer_channel(timer_core* t) noexcept {
 }
 
 bool timer_stop(timer_core* t) noexcept {
+  sched::show("timer.stop", t);
   bool spare = false;
   t->control.lock();
   const bool pending = disarm(t, spare);
@@ -262,6 +263,7 @@ bool timer_stop(timer_core* t) noexcept {
 }
 
 bool timer_reset(timer_core* t, time_point when, duration period) {
+  sched::show("timer.reset", t);
   bool spare = false;
   t->control.lock();
   const bool pending = disarm(t, spare);
@@ -290,7 +292,7 @@ void timer_destroy(chan_core* c) noexcept {
 }
 
 bool sleep(const limit& l) {
-  sched::attend_if_asked();
+  sched::attend_if_asked("sleep");
   chan_status why;
   if (prim::limit_guard::over(l, why)) {
     if (why == chan_status::canceled) return false;

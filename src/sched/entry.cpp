@@ -228,13 +228,13 @@ void call_closure(goroutine* g) {
 
 }  // namespace
 
-void attend(worker* w) {
+void attend(worker* w, const act& what) {
   const std::uint32_t a = w->attention_word.load(std::memory_order_relaxed);
   if ((a & attention::forked) != 0) check_fork();
   if (w->g == nullptr) return;
   if ((a & attention::stop) != 0) abandon(w);
   if ((a & attention::simulated) != 0) {
-    w->rt->sim->point(w);
+    w->rt->sim->point(w, what);
     return;
   }
   if ((a & attention::canary) != 0)
@@ -342,7 +342,7 @@ void fill_closure(goroutine* g, closure_fn run, const void* closure, std::size_t
 
 SKEIN_COLD void go_bytes_slow(const go_options& o, closure_fn run, const void* closure, std::size_t size, runtime_state* rt,
                               const void* site) {
-  sched::attend_if_asked();
+  sched::attend_if_asked("go");
   const sched::runtime_ref home(rt);
   goroutine* g = sched::new_goroutine(home.required(), o, site);
   fill_closure(g, run, closure, size);
@@ -373,7 +373,7 @@ SKEIN_NOINLINE void go_bytes(const go_options& o, closure_fn run, const void* cl
 
 SKEIN_NOINLINE prepared go_prepare(const go_options& o, std::size_t size, [[maybe_unused]] std::size_t align, runtime_state* rt) {
   const void* site = __builtin_return_address(0);
-  sched::attend_if_asked();
+  sched::attend_if_asked("go");
   sched::runtime_ref home(rt);
   goroutine* g = sched::new_goroutine(home.required(), o, site);
   g->run = nullptr;  // the runtime may end while the closure is built: see lose_task()
@@ -408,7 +408,7 @@ void go_abandon(prepared p) noexcept {
 }
 
 bool blocking_begin() {
-  sched::attend_if_asked();
+  sched::attend_if_asked("blocking");
   sched::worker* w = sched::current();
   if (w->g == nullptr || w->rt->sim != nullptr) return false;
   w->rt->blocked.fetch_add(1, std::memory_order_relaxed);
@@ -426,7 +426,7 @@ void blocking_end() noexcept {
   const int kept = errno;
   sched::worker* w = sched::current();
   runtime_state* rt = w->rt;
-  sched::attend(w);
+  sched::attend(w, {"blocking", nullptr, nullptr});
   rt->blocked.fetch_sub(1, std::memory_order_relaxed);
   *sched::current()->errno_place = kept;
 }
@@ -519,14 +519,14 @@ SKEIN_NOINLINE void yield() {
     return;
   }
   if (w->attention_word.load(std::memory_order_relaxed) != 0) {
-    sched::attend(w);
+    sched::attend(w, {sched::simulation::yields, nullptr, __builtin_return_address(0)});
     w = sched::current();
     if (w->rt->sim != nullptr) return;
   }
   sched::yield(w, sched::give_way::here);
 }
 
-void checkpoint() { sched::attend_if_asked(); }
+void checkpoint() { sched::attend_if_asked("checkpoint"); }
 
 void exit_goroutine() {
   if (sched::current_goroutine() == nullptr) throw misuse("skein: exit_goroutine() outside a goroutine");

@@ -32,11 +32,26 @@ SKEIN_ALWAYS_INLINE void leave(worker* w) noexcept { w->in_runtime.store(0, std:
 // and may give it back. Returns the processor after all, or null.
 proc* settled_proc(worker* w) noexcept;
 
-void attend(worker* w);
+// act tells a simulation what an operation is: its name, what it is about, who called it.
+struct act {
+  const char* name;
+  const void* object;
+  const void* site;
+};
+
+void attend(worker* w, const act& a);
 // attend_if_asked() is the first thing every operation that may block or wake does.
-SKEIN_ALWAYS_INLINE void attend_if_asked() {
+SKEIN_ALWAYS_INLINE void attend_if_asked(const char* name, const void* object = nullptr) {
   worker* w = current();
-  if (w->attention_word.load(std::memory_order_relaxed) != 0) [[unlikely]] attend(w);
+  if (w->attention_word.load(std::memory_order_relaxed) != 0) [[unlikely]]
+    attend(w, {name, object, __builtin_return_address(0)});
+}
+// show() is for the others, that only a simulation has to know of.
+void attend_simulated(worker* w, const act& a) noexcept;
+SKEIN_ALWAYS_INLINE void show(const char* name, const void* object = nullptr) noexcept {
+  worker* w = current();
+  if ((w->attention_word.load(std::memory_order_relaxed) & attention::simulated) != 0) [[unlikely]]
+    attend_simulated(w, {name, object, __builtin_return_address(0)});
 }
 
 SKEIN_ALWAYS_INLINE goroutine* current_goroutine() noexcept { return current()->g; }

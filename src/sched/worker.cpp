@@ -280,7 +280,10 @@ void send_home(runtime_state* rt, goroutine_list& list) noexcept {
   list = ours;
 }
 
-void count_park(worker* w) noexcept { w->rt->parks.fetch_add(1, std::memory_order_relaxed); }
+void count_park(worker* w) noexcept {
+  w->rt->parks.fetch_add(1, std::memory_order_relaxed);
+  if (w->rt->sim != nullptr) w->rt->sim->parks(w->g);
+}
 
 void execute(worker* w, goroutine* g) noexcept {
   begin_run(w, g);

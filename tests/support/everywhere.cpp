@@ -59,14 +59,14 @@ void in_simulation(const std::function<void()>& body, std::uint64_t schedules) {
     body();
     if (parts() != before) throw std::runtime_error("an assertion did not hold");
   };
+  skein::test::explore_options o;
+  o.schedules = scaled(schedules);
+  o.leaks = false;  // the end of the body ends the others, as the end of main does
   try {
-    if (given_seed() != 0) {
-      skein::test::replay(given_seed(), checked);
-    } else {
-      skein::test::explore_options o;
-      o.schedules = scaled(schedules);
+    if (given_seed() != 0)
+      skein::test::replay(given_seed(), checked, o);
+    else
       skein::test::explore(checked, o);
-    }
   } catch (const skein::test::failure& f) {
     ADD_FAILURE() << "on a simulated schedule (again with SKEIN_TEST_SEED=" << f.seed() << "): " << f.what();
   }
