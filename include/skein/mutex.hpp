@@ -45,6 +45,8 @@ class mutex {
   bool lock(const detail::limit& l);
   bool take_free() noexcept;
   bool lock_slow(const detail::limit& l);
+  void unlock_now();
+  void unlock_watched();
   void unlock_slow();
   void give_up();
   void settle_queue();

@@ -117,22 +117,32 @@ SKEIN_ALWAYS_INLINE void on_fresh_stack() noexcept {
 #endif
 }
 
-// User-visible edges: for the race detector, and for simulations that watch them.
-extern detail::atomic<std::uint32_t> edges_watched;  // so many simulations
-void watch_edge(const void* at, bool release) noexcept;
+// User-visible edges, for the race detector. These are of paths that no simulation takes.
+struct unwatched_edges {
+#if defined(SKEIN_TSAN)
+  SKEIN_ALWAYS_INLINE static void release(const void* at) noexcept { __tsan_release(const_cast<void*>(at)); }
+  SKEIN_ALWAYS_INLINE static void acquire(const void* at) noexcept { __tsan_acquire(const_cast<void*>(at)); }
+#else
+  static void release(const void*) noexcept {}
+  static void acquire(const void*) noexcept {}
+#endif
+};
 
-SKEIN_ALWAYS_INLINE void edge_release(const void* at) noexcept {
-  if (edges_watched.load(std::memory_order_relaxed) != 0) [[unlikely]] watch_edge(at, true);
-#if defined(SKEIN_TSAN)
-  __tsan_release(const_cast<void*>(at));
-#endif
-}
-SKEIN_ALWAYS_INLINE void edge_acquire(const void* at) noexcept {
-  if (edges_watched.load(std::memory_order_relaxed) != 0) [[unlikely]] watch_edge(at, false);
-#if defined(SKEIN_TSAN)
-  __tsan_acquire(const_cast<void*>(at));
-#endif
-}
+// The others are followed by simulations as well (sched/sim_clocks.hpp).
+[[gnu::visibility("hidden")]] extern detail::atomic<std::uint32_t> edges_watched;  // by so many
+void watch_edge(const void* at, bool release) noexcept;
+struct edges {
+  SKEIN_ALWAYS_INLINE static void release(const void* at) noexcept {
+    if (edges_watched.load(std::memory_order_relaxed) != 0) [[unlikely]] watch_edge(at, true);
+    unwatched_edges::release(at);
+  }
+  SKEIN_ALWAYS_INLINE static void acquire(const void* at) noexcept {
+    if (edges_watched.load(std::memory_order_relaxed) != 0) [[unlikely]] watch_edge(at, false);
+    unwatched_edges::acquire(at);
+  }
+};
+SKEIN_ALWAYS_INLINE void edge_release(const void* at) noexcept { edges::release(at); }
+SKEIN_ALWAYS_INLINE void edge_acquire(const void* at) noexcept { edges::acquire(at); }
 
 }  // namespace skein::inline SKEIN_ABI::arch
 

@@ -138,9 +138,9 @@ void context_retain(context_core* c) noexcept { c->refs.fetch_add(1, std::memory
 
 void context_release(context_core* c) noexcept {
   while (c != nullptr) {
-    arch::edge_release(&c->refs);
+    arch::unwatched_edges::release(&c->refs);
     if (c->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    arch::edge_acquire(&c->refs);
+    arch::unwatched_edges::acquire(&c->refs);
     if (c->can_end) leave_family(c);
     if (c->done != nullptr) chan_release(c->done);
     drop(c->until_end);

@@ -25,7 +25,7 @@ SKEIN_COLD chan_status thread_on(chan_core* c, wait_list& list, void* slot) noex
   return n.ok ? chan_status::done : chan_status::closed;
 }
 
-SKEIN_ALWAYS_INLINE chan_status wait_on(chan_core* c, wait_list& list, void* slot, status why) noexcept {
+template <class Edges> SKEIN_ALWAYS_INLINE chan_status wait_on(chan_core* c, wait_list& list, void* slot, status why) noexcept {
   worker* w = sched::current();
   goroutine* g = w->g;
   if (g == nullptr) [[unlikely]] return thread_on(c, list, slot);
@@ -34,13 +34,13 @@ SKEIN_ALWAYS_INLINE chan_status wait_on(chan_core* c, wait_list& list, void* slo
   me.nodes = &n;
   me.count = 1;
   g->waiting = &me;
-  arch::edge_release(&n);
+  Edges::release(&n);
   link_back(list, &n);
   c->lock.unlock();
   sched::park(w, g, why);
   g->waiting = nullptr;
   sched::resumed();
-  arch::edge_acquire(&n);
+  Edges::acquire(&n);
   return n.ok ? chan_status::done : chan_status::closed;
 }
 
@@ -58,10 +58,10 @@ chan_core* chan_make(const elem_ops& ops, std::size_t capacity) {
 void chan_retain(chan_core* c) noexcept { c->refs.fetch_add(1, std::memory_order_relaxed); }
 
 void chan_release(chan_core* c) noexcept {
-  arch::edge_release(&c->refs);
+  arch::unwatched_edges::release(&c->refs);
   // acq_rel: the last handle sees what all others did with the channel.
   if (c->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  arch::edge_acquire(&c->refs);
+  arch::unwatched_edges::acquire(&c->refs);
   switch (c->special) {
     case chan_core::kind::plain: break;
     case chan_core::kind::timer: timer_destroy(c); return;
@@ -83,56 +83,70 @@ void chan_release(chan_core* c) noexcept {
   sys::deallocate(c, bytes, block_align(ops.align));
 }
 
-SKEIN_NOINLINE chan_status chan_send(chan_core* c, void* from) {
-  sched::attend_if_asked("chan.send", c);
-  if (c == nullptr) [[unlikely]] prim::block_for_ever(status::nil_chan);
+namespace {
+
+// A send and a receive; the lock is dropped before anybody is woken.
+enum class patience { waits, tries };
+template <class Edges, patience P> SKEIN_ALWAYS_INLINE chan_status send_to(chan_core* c, void* from) {
   waiter* woken = nullptr;
   c->lock.lock();
-  const chan_status s = try_send_locked(c, from, woken);
-  if (s == chan_status::would_block) return wait_on(c, c->senders, from, status::chan_send);
+  const chan_status s = try_send_locked<Edges>(c, from, woken);
+  if (P == patience::waits && s == chan_status::would_block) return wait_on<Edges>(c, c->senders, from, status::chan_send);
+  c->lock.unlock();
+  if (woken != nullptr) sched::wake(woken);
+  return s;
+}
+template <class Edges, patience P> SKEIN_ALWAYS_INLINE chan_status recv_from(chan_core* c, void* to) {
+  waiter* woken = nullptr;
+  c->lock.lock();
+  const chan_status s = try_recv_locked<Edges>(c, to, woken);
+  if (P == patience::waits && s == chan_status::would_block) return wait_on<Edges>(c, c->receivers, to, status::chan_recv);
   c->lock.unlock();
   if (woken != nullptr) sched::wake(woken);
   return s;
 }
 
+// The same where something is to be attended to first.
+SKEIN_COLD chan_status send_attended(chan_core* c, void* from, const void* site) {
+  sched::attend(sched::current(), {"chan.send", c, site});
+  if (c == nullptr) prim::block_for_ever(status::nil_chan);
+  return send_to<arch::edges, patience::waits>(c, from);
+}
+SKEIN_COLD chan_status recv_attended(chan_core* c, void* to, const void* site) {
+  sched::attend(sched::current(), {"chan.recv", c, site});
+  if (c == nullptr) prim::block_for_ever(status::nil_chan);
+  return recv_from<arch::edges, patience::waits>(c, to);
+}
+SKEIN_ALWAYS_INLINE bool plain_sailing(const chan_core* c) noexcept {
+  return c != nullptr && sched::current()->attention_word.load(std::memory_order_relaxed) == 0;
+}
+
+}  // namespace
+
+SKEIN_NOINLINE chan_status chan_send(chan_core* c, void* from) {
+  if (!plain_sailing(c)) [[unlikely]] return send_attended(c, from, __builtin_return_address(0));
+  return send_to<arch::unwatched_edges, patience::waits>(c, from);
+}
+
 SKEIN_NOINLINE chan_status chan_recv(chan_core* c, void* to) {
-  sched::attend_if_asked("chan.recv", c);
-  if (c == nullptr) [[unlikely]] prim::block_for_ever(status::nil_chan);
-  waiter* woken = nullptr;
-  c->lock.lock();
-  const chan_status s = try_recv_locked(c, to, woken);
-  if (s == chan_status::would_block) return wait_on(c, c->receivers, to, status::chan_recv);
-  c->lock.unlock();
-  if (woken != nullptr) sched::wake(woken);
-  return s;
+  if (!plain_sailing(c)) [[unlikely]] return recv_attended(c, to, __builtin_return_address(0));
+  return recv_from<arch::unwatched_edges, patience::waits>(c, to);
 }
 
 chan_status chan_try_send(chan_core* c, void* from) {
   sched::attend_if_asked("chan.try_send", c);
-  if (c == nullptr) return chan_status::would_block;
-  waiter* woken = nullptr;
-  c->lock.lock();
-  const chan_status s = try_send_locked(c, from, woken);
-  c->lock.unlock();
-  if (woken != nullptr) sched::wake(woken);
-  return s;
+  return c == nullptr ? chan_status::would_block : send_to<arch::edges, patience::tries>(c, from);
 }
 
 chan_status chan_try_recv(chan_core* c, void* to) {
   sched::attend_if_asked("chan.try_recv", c);
-  if (c == nullptr) return chan_status::would_block;
-  waiter* woken = nullptr;
-  c->lock.lock();
-  const chan_status s = try_recv_locked(c, to, woken);
-  c->lock.unlock();
-  if (woken != nullptr) sched::wake(woken);
-  return s;
+  return c == nullptr ? chan_status::would_block : recv_from<arch::edges, patience::tries>(c, to);
 }
 
 SKEIN_NOINLINE void offer(chan_core* c, void* from, goroutine_list& ready) noexcept {
   waiter* woken = nullptr;
   c->lock.lock();
-  try_send_locked(c, from, woken);
+  try_send_locked<arch::edges>(c, from, woken);
   c->lock.unlock();
   if (woken != nullptr) sched::collect(woken, ready);
 }

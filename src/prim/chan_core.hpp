@@ -61,71 +61,73 @@ struct chan_core {
 #endif
   }
 
-  // The next four need the lock, and room or elements.
-  SKEIN_ALWAYS_INLINE void push(void* from) noexcept {
+  // The next four need the lock, and room or elements. Edges tells whether a simulation may follow them.
+  template <class Edges> SKEIN_ALWAYS_INLINE void push(void* from) noexcept {
     char* at = slot(wrapped(head + count));
-    arch::edge_acquire(at);  // the receive that emptied the slot
+    Edges::acquire(at);  // the receive that emptied the slot
     move(at, from);
-    arch::edge_release(at);
+    Edges::release(at);
     ++count;
   }
-  SKEIN_ALWAYS_INLINE void pop(void* to) noexcept {
+  template <class Edges> SKEIN_ALWAYS_INLINE void pop(void* to) noexcept {
     char* at = slot(head);
-    arch::edge_acquire(at);
+    Edges::acquire(at);
     move(to, at);
     if (ops->leave != nullptr) [[unlikely]] ops->leave(at);
-    arch::edge_release(at);
+    Edges::release(at);
     head = wrapped(head + 1);
     --count;
   }
   // Gives a value to a receiver that waits, takes one from a sender that waits.
-  SKEIN_ALWAYS_INLINE void serve(wait_node* receiver, void* from) noexcept {
-    arch::edge_acquire(receiver);
+  template <class Edges> SKEIN_ALWAYS_INLINE void serve(wait_node* receiver, void* from) noexcept {
+    Edges::acquire(receiver);
     move(receiver->slot, from);
-    arch::edge_release(receiver);
+    Edges::release(receiver);
     receiver->ok = true;
   }
-  SKEIN_ALWAYS_INLINE void serve_from(wait_node* sender, void* to) noexcept {
-    arch::edge_acquire(sender);
+  template <class Edges> SKEIN_ALWAYS_INLINE void serve_from(wait_node* sender, void* to) noexcept {
+    Edges::acquire(sender);
     if (capacity == 0) {
       move(to, sender->slot);
     } else {
-      pop(to);
-      push(sender->slot);
+      pop<Edges>(to);
+      push<Edges>(sender->slot);
     }
-    arch::edge_release(sender);
+    Edges::release(sender);
     sender->ok = true;
   }
 };
 
 // try_send_locked(), try_recv_locked(): the operation if it can happen now. The lock is held and
 // stays so; `woken` is whom to wake after it is dropped.
+template <class Edges>
 SKEIN_ALWAYS_INLINE chan_status try_send_locked(chan_core* c, void* from, sched::waiter*& woken) noexcept {
   if (c->closed) [[unlikely]] return chan_status::closed;
   if (wait_node* r = take_waiter(c->receivers)) {
-    c->serve(r, from);
+    c->serve<Edges>(r, from);
     woken = r->who;
     return chan_status::done;
   }
   if (c->count < c->capacity) {
-    c->push(from);
+    c->push<Edges>(from);
     return chan_status::done;
   }
   return chan_status::would_block;
 }
 
+template <class Edges>
 SKEIN_ALWAYS_INLINE chan_status try_recv_locked(chan_core* c, void* to, sched::waiter*& woken) noexcept {
   if (wait_node* s = take_waiter(c->senders)) {
-    c->serve_from(s, to);
+    c->serve_from<Edges>(s, to);
     woken = s->who;
     return chan_status::done;
   }
   if (c->count > 0) {
-    c->pop(to);
+    c->pop<Edges>(to);
     return chan_status::done;
   }
   if (c->closed) [[unlikely]] {
-    arch::edge_acquire(c);
+    Edges::acquire(c);
     return chan_status::closed;
   }
   return chan_status::would_block;

@@ -48,23 +48,29 @@ template <class T> class room {
   std::size_t n_;
 };
 
-// shuffle() fills order with a random permutation of 0 .. n - 1.
-SKEIN_NOINLINE void shuffle(std::uint32_t* order, std::size_t n) noexcept {
-  thread_local base::rng of_thread{reinterpret_cast<std::uintptr_t>(&of_thread)};
-  worker* w = sched::current();
-  base::rng& random = w->rt != nullptr ? w->random : of_thread;
-  const bool simulated = (w->attention_word.load(std::memory_order_relaxed) & sched::attention::simulated) != 0;
+// shuffle() fills order with a random permutation of 0 .. n - 1; pick(n) is a number below n.
+template <class Pick> SKEIN_ALWAYS_INLINE void shuffle_by(std::uint32_t* order, std::size_t n, Pick pick) noexcept {
   for (std::size_t i = 0; i < n; ++i) {
-    const auto n_so_far = static_cast<std::uint32_t>(i + 1);
-    const std::uint32_t j = simulated ? w->rt->sim->pick(n_so_far) : random.below(n_so_far);
+    const std::uint32_t j = pick(static_cast<std::uint32_t>(i + 1));
     order[i] = order[j];
     order[j] = static_cast<std::uint32_t>(i);
   }
 }
+SKEIN_COLD void shuffle_simulated(std::uint32_t* order, std::size_t n, sched::simulation& sim) noexcept {
+  shuffle_by(order, n, [&](std::uint32_t below) { return sim.pick(below); });
+}
+SKEIN_NOINLINE void shuffle(std::uint32_t* order, std::size_t n) noexcept {
+  thread_local base::rng of_thread{reinterpret_cast<std::uintptr_t>(&of_thread)};
+  worker* w = sched::current();
+  if ((w->attention_word.load(std::memory_order_relaxed) & sched::attention::simulated) != 0) [[unlikely]]
+    return shuffle_simulated(order, n, *w->rt->sim);
+  base::rng& random = w->rt != nullptr ? w->random : of_thread;
+  shuffle_by(order, n, [&](std::uint32_t below) { return random.below(below); });
+}
 
-chan_status try_case(select_case& c, waiter*& woken) noexcept {
-  return c.dir == select_case::kind::send ? try_send_locked(c.core, c.slot, woken)
-                                          : try_recv_locked(c.core, c.slot, woken);
+template <class Edges> chan_status try_case(select_case& c, waiter*& woken) noexcept {
+  return c.dir == select_case::kind::send ? try_send_locked<Edges>(c.core, c.slot, woken)
+                                          : try_recv_locked<Edges>(c.core, c.slot, woken);
 }
 
 // ready_locked() tells whether a case looks ready; who waits on the other side may yet turn out to be
@@ -98,13 +104,13 @@ class locks {
 };
 
 // Step 1. Returns the case that happened, or no_case.
-int try_each(select_case* const* cases, std::size_t n, const std::uint32_t* order) noexcept {
+template <class Edges> int try_each(select_case* const* cases, std::size_t n, const std::uint32_t* order) noexcept {
   for (std::size_t k = 0; k < n; ++k) {
     select_case& c = *cases[order[k]];
     if (c.core == nullptr) continue;
     waiter* woken = nullptr;
     c.core->lock.lock();
-    const chan_status s = try_case(c, woken);
+    const chan_status s = try_case<Edges>(c, woken);
     c.core->lock.unlock();
     if (s == chan_status::would_block) continue;
     c.closed = s == chan_status::closed;
@@ -115,6 +121,7 @@ int try_each(select_case* const* cases, std::size_t n, const std::uint32_t* orde
 }
 
 // Steps 3 and 4; all locks are held and dropped here.
+template <class Edges>
 SKEIN_ALWAYS_INLINE int wait_for_any(select_case* const* cases, std::size_t n, waiter& me,
                                      prim::limit_guard& guard, bool limited, wait_node* nodes,
                                      locks& all) noexcept {
@@ -130,7 +137,7 @@ SKEIN_ALWAYS_INLINE int wait_for_any(select_case* const* cases, std::size_t n, w
     wait_list& list = c.dir == select_case::kind::send ? c.core->senders : c.core->receivers;
     node = {nullptr, nullptr, &me,  c.slot, &c.core->lock, &list, static_cast<std::uint32_t>(i),
             many,    false,   false};
-    arch::edge_release(&node);
+    Edges::release(&node);
     link_back(list, &node);
   }
   me.nodes = nodes;
@@ -148,7 +155,7 @@ SKEIN_ALWAYS_INLINE int wait_for_any(select_case* const* cases, std::size_t n, w
 
   if (limited) guard.disarm();
   if (!many) {
-    arch::edge_acquire(&nodes[0]);
+    Edges::acquire(&nodes[0]);
     cases[0]->closed = !nodes[0].ok;
     return 0;
   }
@@ -162,15 +169,12 @@ SKEIN_ALWAYS_INLINE int wait_for_any(select_case* const* cases, std::size_t n, w
   }
   if (winner == prim::timeout_index) return timed_out;
   if (winner == prim::cancel_index) return was_canceled;
-  arch::edge_acquire(&nodes[winner]);
+  Edges::acquire(&nodes[winner]);
   cases[winner]->closed = !nodes[winner].ok;
   return static_cast<int>(winner);
 }
 
-}  // namespace
-
-SKEIN_NOINLINE int select_cases(select_case* const* cases, std::size_t n, const limit& l) {
-  sched::attend_if_asked("select");
+template <class Edges> SKEIN_ALWAYS_INLINE int select_any(select_case* const* cases, std::size_t n, const limit& l) {
   if (l.ctx != nullptr) {
     chan_status why;
     if (prim::limit_guard::over({true, false, {}, l.ctx}, why)) return was_canceled;
@@ -183,7 +187,7 @@ SKEIN_NOINLINE int select_cases(select_case* const* cases, std::size_t n, const 
   waiter me(sched::current_goroutine());
   prim::limit_guard guard(me, l);
   for (;;) {
-    if (const int i = try_each(cases, n, order.data()); i >= 0) return i;
+    if (const int i = try_each<Edges>(cases, n, order.data()); i >= 0) return i;
 
     chan_status over;
     const bool patient =
@@ -216,7 +220,7 @@ SKEIN_NOINLINE int select_cases(select_case* const* cases, std::size_t n, const 
         select_case& c = *cases[order[k]];
         if (c.core == nullptr) continue;
         waiter* woken = nullptr;
-        const chan_status s = try_case(c, woken);
+        const chan_status s = try_case<Edges>(c, woken);
         if (s == chan_status::would_block) continue;
         all.unlock();
         c.closed = s == chan_status::closed;
@@ -228,8 +232,21 @@ SKEIN_NOINLINE int select_cases(select_case* const* cases, std::size_t n, const 
       all.unlock();
       return nothing;
     }
-    return wait_for_any(cases, n, me, guard, limited, nodes.data(), all);
+    return wait_for_any<Edges>(cases, n, me, guard, limited, nodes.data(), all);
   }
+}
+
+SKEIN_COLD int select_attended(select_case* const* cases, std::size_t n, const limit& l, const void* site) {
+  sched::attend(sched::current(), {"select", nullptr, site});
+  return select_any<arch::edges>(cases, n, l);
+}
+
+}  // namespace
+
+SKEIN_NOINLINE int select_cases(select_case* const* cases, std::size_t n, const limit& l) {
+  if (sched::current()->attention_word.load(std::memory_order_relaxed) != 0) [[unlikely]]
+    return select_attended(cases, n, l, __builtin_return_address(0));
+  return select_any<arch::unwatched_edges>(cases, n, l);
 }
 
 }  // namespace skein::inline SKEIN_ABI::detail

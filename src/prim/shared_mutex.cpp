@@ -169,7 +169,7 @@ void shared_mutex::lock_shared() {
     return;
   }
   if (!lock_shared_fast(w)) [[unlikely]] wait_shared();
-  arch::edge_acquire(this);
+  arch::unwatched_edges::acquire(this);
 }
 SKEIN_COLD void shared_mutex::wait_shared() { lock_shared_slow(detail::limit::forever()); }
 

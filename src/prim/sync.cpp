@@ -24,8 +24,13 @@ using sched::status;
 
 void wait_group::change(int n, const char* below_zero) {
   constexpr std::uint64_t one = std::uint64_t{1} << 32;
-  sched::attend_if_asked(n < 0 ? "wait_group.done" : "wait_group.add", this);
-  if (n < 0) arch::edge_release(this);
+  sched::worker* w = sched::current();
+  if (w->attention_word.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+    sched::attend(w, {n < 0 ? "wait_group.done" : "wait_group.add", this, __builtin_return_address(0)});
+    if (n < 0) arch::edge_release(this);
+  } else if (n < 0) {
+    arch::unwatched_edges::release(this);
+  }
   std::uint64_t before = state_.load(std::memory_order_relaxed);
   std::uint64_t after;
   do {
@@ -98,7 +103,7 @@ void mutex::lock() {
   std::uint32_t free = 0;
   if (!state_.compare_exchange_strong(free, locked, std::memory_order_acquire, std::memory_order_relaxed)) [[unlikely]]
     lock_slow(detail::limit::forever());
-  arch::edge_acquire(this);
+  arch::unwatched_edges::acquire(this);
 }
 
 bool mutex::take_free() noexcept {
@@ -124,12 +129,22 @@ bool mutex::lock(const detail::limit& l) {
   return true;
 }
 
-void mutex::unlock() {
-  arch::edge_release(this);
+SKEIN_ALWAYS_INLINE void mutex::unlock_now() {
+  arch::unwatched_edges::release(this);
   std::uint32_t s = locked;
   if (state_.compare_exchange_strong(s, 0, std::memory_order_release, std::memory_order_relaxed)) [[likely]] return;
   if ((s & locked) == 0) throw misuse("skein: unlock of unlocked mutex");
   unlock_slow();
+}
+
+void mutex::unlock() {
+  if (arch::edges_watched.load(std::memory_order_relaxed) != 0) [[unlikely]] return unlock_watched();
+  unlock_now();
+}
+
+SKEIN_COLD void mutex::unlock_watched() {
+  arch::watch_edge(this, true);
+  unlock_now();
 }
 
 bool mutex::lock_slow(const detail::limit& l) {

@@ -134,9 +134,9 @@ chan_core* task_done(task_core* c) {
 }
 
 void task_release(task_core* c) noexcept {
-  arch::edge_release(&c->refs);
+  arch::unwatched_edges::release(&c->refs);
   if (c->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  arch::edge_acquire(&c->refs);
+  arch::unwatched_edges::acquire(&c->refs);
   if (c->done_chan != nullptr) chan_release(c->done_chan);
   delete c;
 }

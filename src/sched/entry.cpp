@@ -199,7 +199,7 @@ void acquire_proc(worker* w) noexcept {
   lose_task(*g);
   enter(w);
   pack(w);
-  arch::edge_release(&w->rt->live_threads);  // as in switch_away()
+  arch::unwatched_edges::release(&w->rt->live_threads);  // as in switch_away()
   arch::switch_context(&g->ctx, &w->loop, g);
   base::fatal("a goroutine was resumed after its runtime ended");
 }
@@ -310,11 +310,11 @@ extern "C" [[gnu::used]] void skein_goroutine_main(void* before, arch::stack* s)
     worker* w = current();
     leave(w);
     goroutine* g = w->g;
-    arch::edge_acquire(&w->loop);
-    arch::edge_acquire(g);
+    arch::unwatched_edges::acquire(&w->loop);
+    arch::unwatched_edges::acquire(g);  // a simulation sees to it in run_guarded()
     call_closure(g);
     w = current();
-    arch::edge_release(&w->rt->live_threads);  // as in switch_away()
+    arch::unwatched_edges::release(&w->rt->live_threads);  // as in switch_away()
     end(w, w->g, s);
   }
 }
@@ -324,7 +324,7 @@ extern "C" [[gnu::used]] void skein_goroutine_main(void* before, arch::stack* s)
 namespace detail {
 namespace {
 
-void fill_closure(goroutine* g, closure_fn run, const void* closure, std::size_t size) {
+template <class Edges> void fill_closure(goroutine* g, closure_fn run, const void* closure, std::size_t size) {
   g->run = run;
 #if defined(SKEIN_TSAN)
   // From the heap, where the race detector knows that memory is new.
@@ -337,7 +337,7 @@ void fill_closure(goroutine* g, closure_fn run, const void* closure, std::size_t
   else
     __builtin_memcpy(g->closure, closure, size);
 #endif
-  arch::edge_release(g);
+  Edges::release(g);
 }
 
 SKEIN_COLD void go_bytes_slow(const go_options& o, closure_fn run, const void* closure, std::size_t size, runtime_state* rt,
@@ -345,7 +345,7 @@ SKEIN_COLD void go_bytes_slow(const go_options& o, closure_fn run, const void* c
   sched::attend_if_asked("go");
   const sched::runtime_ref home(rt);
   goroutine* g = sched::new_goroutine(home.required(), o, site);
-  fill_closure(g, run, closure, size);
+  fill_closure<arch::edges>(g, run, closure, size);
   sched::submit(home.get(), g);
 }
 
@@ -359,7 +359,7 @@ SKEIN_NOINLINE void go_bytes(const go_options& o, closure_fn run, const void* cl
     if (p != nullptr) [[likely]] {
       if (goroutine* g = sched::take_cached(p)) [[likely]] {
         sched::set_up(g, site, p->stack_class);
-        fill_closure(g, run, closure, size);
+        fill_closure<arch::unwatched_edges>(g, run, closure, size);
         sched::push_local(p, g);
         sched::leave(w);
         sched::maybe_wake(p->rt);

@@ -158,7 +158,7 @@ SKEIN_ALWAYS_INLINE baggage pack(worker* w) noexcept {
 }
 SKEIN_ALWAYS_INLINE void unpack(const baggage& b) noexcept {
   worker* w = current();  // perhaps another one than before
-  arch::edge_acquire(&w->loop);  // its thread's start: what is thread_local there
+  arch::unwatched_edges::acquire(&w->loop);  // its thread's start: what is thread_local there
   *w->errno_place = b.error;
   if (b.caught != nullptr || b.uncaught != 0) [[unlikely]] {
     eh_globals* e = exceptions(w);
@@ -181,7 +181,7 @@ SKEIN_ALWAYS_INLINE void switch_away(worker* w, goroutine* g, goroutine* n) noex
     modes = arch::get_fp_control();
     arch::set_fp_control(w->rt->fp);
   }
-  arch::edge_release(&w->rt->live_threads);  // pairs with the end of a worker and of the runtime
+  arch::unwatched_edges::release(&w->rt->live_threads);  // pairs with the end of a worker and of the runtime
   release_held(arch::switch_context(&g->ctx, to, g));
   if (fp) arch::set_fp_control(modes);
   unpack(b);
