@@ -1,5 +1,6 @@
 // What a simulation finds, tells and repeats: leaks, exceptions, expectations, data races, small bodies
 // to the last schedule, fake descriptors.
+#include <atomic>
 #include <functional>
 #include <iostream>
 #include <optional>
@@ -247,13 +248,14 @@ TEST(data_race, of_a_variable_outside_of_a_simulation_is_its_owners) {
 TEST(exhaustion, runs_each_schedule_once) {
   std::set<std::string> seen;
   const auto total = exhaust([&] {
-    std::string order;
+    std::string order(6, ' ');
+    std::atomic<std::size_t> length = 0;
     skein::wait_group wg;
     for (const char name : {'a', 'b'})
-      wg.go([&order, name] {
+      wg.go([&, name] {
         for (int i = 0; i < 3; ++i) {
           skein::test::point();
-          order += name;
+          order[length++] = name;
         }
       });
     wg.wait();
@@ -268,8 +270,8 @@ TEST(exhaustion, runs_each_schedule_once) {
 TEST(exhaustion, finds_what_needs_two_preemptions_and_nothing_with_fewer) {
   // The first has to be interrupted between its two steps, and the second between its own.
   const body needs_two = [] {
-    int a = 0, b = 0;
-    bool met = false;
+    std::atomic<int> a = 0, b = 0;
+    std::atomic<bool> met = false;
     skein::wait_group wg;
     wg.go([&] { a = 1; skein::test::point(); if (b == 1) met = true; a = 0; skein::test::point(); });
     wg.go([&] { if (a == 1) { b = 1; skein::test::point(); b = 0; } });
@@ -317,7 +319,7 @@ TEST(fake_fd, wakes_whoever_waits_for_it) {
   explore([] {
     skein::test::fake_fd fd;
     skein::wait_group wg;
-    bool told = false;
+    std::atomic<bool> told = false;
     wg.go([&] {
       skein::sleep_for(1s);
       told = true;

@@ -250,6 +250,7 @@ std::optional<std::string> simulation::run(const std::function<void()>& body, sc
     clocks_.stop();
   }
   arch::edge_acquire(this);
+  arch::edge_acquire(&rt_->live_threads);  // what goroutines did comes before the end of the schedule
   switch (how) {
     case outcome::done: break;
     case outcome::deadlock: fail("all goroutines are asleep - deadlock"); break;
