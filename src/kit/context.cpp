@@ -77,13 +77,14 @@ bool retain_alive(context_core* c) noexcept {
 
 // Callbacks run as goroutines; where there is no runtime, or no memory for one, in place.
 void start_callback(std::function<void()>& f) {
+  auto run = [call = std::move(f)] { call(); };
   try {
-    go([call = std::move(f)] { call(); });
+    go(std::move(run));
     return;
-  } catch (const no_runtime&) {  // f is moved only once there is room for it
+  } catch (const no_runtime&) {  // it is moved only once there is room for it
   } catch (const std::bad_alloc&) {
   }
-  f();
+  run();
 }
 
 // Ends what a bridge has left with a node; it may wait for a context_cancel_soon() that is under way. Where it
