@@ -32,15 +32,19 @@ namespace skein::inline SKEIN_ABI {
 namespace sched {
 
 registry& runtimes() noexcept {
-  static registry* const r = [] {
-    // In the child no worker runs. Whoever uses skein there meets the attention word.
-    pthread_atfork(nullptr, nullptr, [] {
-      runtimes().forked.store(true, std::memory_order_relaxed);
-      current()->attention_word.fetch_or(attention::forked, std::memory_order_relaxed);
-    });
-    return new registry;  // outlives every static destructor
-  }();
-  return *r;
+  // A union: it outlives every static destructor, and needs no memory that might not be there.
+  static union place {
+    registry r;
+    place() noexcept : r() {
+      // In the child no worker runs. Whoever uses skein there meets the attention word.
+      pthread_atfork(nullptr, nullptr, [] {
+        runtimes().forked.store(true, std::memory_order_relaxed);
+        current()->attention_word.fetch_or(attention::forked, std::memory_order_relaxed);
+      });
+    }
+    ~place() {}
+  } kept;
+  return kept.r;
 }
 
 namespace {
