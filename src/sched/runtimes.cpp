@@ -146,7 +146,8 @@ runtime_state* create_runtime(const options& o) {
   check_options(o);
   const bool speaks = wants_start_line();
   const int asked = asked_procs(o);
-  const int procs = asked != 0 ? asked : std::min(os::quota_cpus(), max_procs);
+  const int quota = asked != 0 ? 0 : os::quota_cpus();
+  const int procs = asked != 0 ? asked : std::min(quota != 0 ? quota : os::allowed_cpus(), max_procs);
   if (o.max_threads < procs + 1) throw std::invalid_argument("skein: options.max_threads must be greater than procs");
   probe_fences();
   install_fault_handlers();
