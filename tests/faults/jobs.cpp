@@ -155,7 +155,7 @@ void flights() {
   on(2, [] {
     attempt([] {
       skein::singleflight<parcel, parcel> f;
-      std::atomic<int> runs{0}, answers{0}, failures{0}, unanswered{0};
+      std::atomic<int> runs{0}, answers{0}, failures{0};
       team t;
       for (int k = 0; k < 5; ++k)
         t.go([&, k] {

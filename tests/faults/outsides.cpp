@@ -39,7 +39,6 @@ template <bool Sockets> void bytes() {
   on(2, [] {
     const ends e(Sockets);
     constexpr int all = 200'000;
-    std::atomic<bool> broken{false};
     team t;
     const bool writes = t.go([&] {
       char block[4096];
