@@ -274,6 +274,17 @@ TEST_P(context, after_func_runs_once_it_has_ended) {
 }
 
 // covers: X1 X2
+TEST(context_without_a_runtime, after_func_runs_in_place) {
+  auto [ctx, cancel] = skein::with_cancel(skein::background());
+  int ran = 0;
+  static_cast<void>(skein::after_func(ctx, [&] { ++ran; }));
+  cancel();
+  EXPECT_EQ(ran, 1);
+  static_cast<void>(skein::after_func(ctx, [&] { ++ran; }));  // of one that has ended
+  EXPECT_EQ(ran, 2);
+}
+
+// covers: X1 X2
 TEST_P(context, after_func_that_was_stopped_does_not_run) {
   repeat([] {
     everywhere::tracked::reset();
@@ -291,17 +302,6 @@ TEST_P(context, after_func_that_was_stopped_does_not_run) {
     }
     EXPECT_EQ(everywhere::tracked::live(), 0);
   }, 50);
-}
-
-// covers: X1 R4
-TEST(context_threads, after_func_runs_in_place_where_there_is_no_runtime) {
-  auto [ctx, cancel] = skein::with_cancel(skein::background());
-  int ran = 0;
-  static_cast<void>(skein::after_func(ctx, [&] { ++ran; }));
-  cancel();
-  EXPECT_EQ(ran, 1);
-  static_cast<void>(skein::after_func(ctx, [&] { ++ran; }));  // of one that has ended
-  EXPECT_EQ(ran, 2);
 }
 
 }  // namespace

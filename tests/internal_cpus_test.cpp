@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -12,6 +13,7 @@
 #include <string>
 #include <thread>
 
+#include "base/sys.hpp"
 #include "sched/sched.hpp"
 #include "skein/runtime.hpp"
 #include "skein/time.hpp"
@@ -136,6 +138,20 @@ TEST(quota, is_followed_while_the_program_runs) {
     g.set("50000 100000");
     until(1);
   });
+}
+
+int no_descriptors(skein::sys::call c) noexcept { return c == skein::sys::call::open ? EMFILE : 0; }
+
+// Out of descriptors there may be a quota or none; that is no reason to take it for none.
+// covers: R7
+TEST(quota, is_unknown_while_it_cannot_be_read) {
+  const own_groups g("100000 100000");
+  EXPECT_EQ(os::quota_cpus(), 1);
+  skein::sys::set_fault_hook(&no_descriptors);
+  const int unknown = os::quota_cpus();
+  skein::sys::set_fault_hook(nullptr);
+  EXPECT_EQ(unknown, 0);
+  EXPECT_EQ(os::quota_cpus(), 1);
 }
 
 // covers: R7

@@ -61,6 +61,9 @@ template <class T> class flight_result {
   std::shared_ptr<const outcome> end_;
 };
 
+// It moves as its shared_ptr does, so a flight lands without memory for its answers.
+template <class T> inline constexpr bool moves_inline<flight_result<T>> = true;
+
 // singleflight: all members may be called from any goroutine or thread. A call that comes while an
 // execution for its key is under way waits for that one; one that comes later starts anew. What f did
 // happens before the return of every call that shares it. Hash, Equal and what the keys and values do

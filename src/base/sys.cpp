@@ -1,6 +1,7 @@
 #include "base/sys.hpp"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <sys/eventfd.h>
@@ -23,9 +24,37 @@ int fault(call c) noexcept {
 
 long result(long r) noexcept { return r < 0 ? -errno : r; }
 
+std::int64_t kernel_ns() noexcept {
+  timespec ts;
+  ::clock_gettime(CLOCK_MONOTONIC, &ts);
+  return static_cast<std::int64_t>(ts.tv_sec) * 1'000'000'000 + ts.tv_nsec;
+}
+
+long futex_sleep(detail::atomic<std::uint32_t>& word, std::uint32_t expected, const timespec* abs_monotonic) noexcept {
+  return result(::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, expected, abs_monotonic, nullptr,
+                          FUTEX_BITSET_MATCH_ANY));
+}
+
+#if defined(SKEIN_CLOCK_HOOK)
+detail::atomic<clock_hook> clock{nullptr};
+constexpr std::int64_t look_ns = 1'000'000;
+
+// Sleeps until a time of the hooked clock.
+long futex_look(detail::atomic<std::uint32_t>& word, std::uint32_t expected, const timespec& until) noexcept {
+  if (monotonic_ns() >= until.tv_sec * 1'000'000'000 + until.tv_nsec) return -ETIMEDOUT;
+  const std::int64_t next = kernel_ns() + look_ns;
+  const timespec ts{static_cast<time_t>(next / 1'000'000'000), static_cast<long>(next % 1'000'000'000)};
+  const long r = futex_sleep(word, expected, &ts);
+  return r == -ETIMEDOUT ? -EINTR : r;
+}
+#endif
+
 }  // namespace
 
 void set_fault_hook(fault_hook h) noexcept { hook.store(h, std::memory_order_relaxed); }
+#if defined(SKEIN_CLOCK_HOOK)
+void set_clock_hook(clock_hook h) noexcept { clock.store(h, std::memory_order_relaxed); }
+#endif
 
 void* map(std::size_t bytes) noexcept {
   if (fault(call::mmap) != 0) return nullptr;
@@ -40,16 +69,27 @@ int advise(void* p, std::size_t bytes, int advice) noexcept {
   return static_cast<int>(result(::madvise(p, bytes, advice)));
 }
 
+#if defined(SYS_process_madvise) && defined(SYS_pidfd_open)
+static int own_pidfd() noexcept {
+  if (const int e = fault(call::pidfd_open)) return -e;
+  return static_cast<int>(result(::syscall(SYS_pidfd_open, ::getpid(), 0)));
+}
+#endif
+
 void give_back(const iovec* pages, int n) noexcept {
 #if defined(SYS_process_madvise) && defined(SYS_pidfd_open)
   // One call for all, where the kernel lets a process do that to itself (Linux 6.13).
   static detail::atomic<bool> together{true};
   if (n > 1 && together.load(std::memory_order_relaxed)) {
-    const int self = static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0));
-    const long r = ::syscall(SYS_process_madvise, self, pages, n, MADV_DONTNEED, 0);
-    if (self >= 0) ::close(self);
-    if (r >= 0) return;
-    together.store(false, std::memory_order_relaxed);
+    const int self = own_pidfd();
+    if (self >= 0) {
+      const int e = fault(call::process_madvise);
+      const long r = e != 0 ? -e : result(::syscall(SYS_process_madvise, self, pages, n, MADV_DONTNEED, 0));
+      ::close(self);
+      if (r >= 0) return;
+    }
+    // Out of descriptors it may be possible later.
+    if (self != -EMFILE && self != -ENFILE) together.store(false, std::memory_order_relaxed);
   }
 #endif
   for (int i = 0; i < n; ++i) advise(pages[i].iov_base, pages[i].iov_len, MADV_DONTNEED);
@@ -62,8 +102,11 @@ int protect_none(void* p, std::size_t bytes) noexcept {
 
 int futex_wait(detail::atomic<std::uint32_t>& word, std::uint32_t expected, const timespec* abs_monotonic) noexcept {
   if (const int e = fault(call::futex)) return -e;
-  return static_cast<int>(result(::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, expected,
-                                           abs_monotonic, nullptr, FUTEX_BITSET_MATCH_ANY)));
+#if defined(SKEIN_CLOCK_HOOK)
+  if (abs_monotonic != nullptr && clock.load(std::memory_order_relaxed) != nullptr)
+    return static_cast<int>(futex_look(word, expected, *abs_monotonic));
+#endif
+  return static_cast<int>(futex_sleep(word, expected, abs_monotonic));
 }
 
 int futex_wake(detail::atomic<std::uint32_t>& word, int n) noexcept {
@@ -104,12 +147,17 @@ int epoll_ctl(int ep, int op, int fd, epoll_event* ev) noexcept {
 
 int epoll_wait(int ep, epoll_event* events, int n, std::int64_t timeout_ns) noexcept {
   if (const int e = fault(call::epoll_wait)) return -e;
+#if defined(SKEIN_CLOCK_HOOK)
+  if (timeout_ns > look_ns && clock.load(std::memory_order_relaxed) != nullptr) timeout_ns = look_ns;
+#endif
 #if defined(SYS_epoll_pwait2)
   static detail::atomic<bool> precise{true};
   if (timeout_ns > 0 && precise.load(std::memory_order_relaxed)) {
     timespec ts{static_cast<time_t>(timeout_ns / 1'000'000'000), static_cast<long>(timeout_ns % 1'000'000'000)};
-    const long r = result(::syscall(SYS_epoll_pwait2, ep, events, n, &ts, nullptr, 0));
-    if (r != -ENOSYS) return static_cast<int>(r);
+    const int e = fault(call::epoll_pwait2);
+    const long r = e != 0 ? -e : result(::syscall(SYS_epoll_pwait2, ep, events, n, &ts, nullptr, 0));
+    // EPERM: filters of system calls refuse in this way those that they do not know.
+    if (r != -ENOSYS && r != -EPERM) return static_cast<int>(r);
     precise.store(false, std::memory_order_relaxed);
   }
 #endif
@@ -121,6 +169,18 @@ int epoll_wait(int ep, epoll_event* events, int n, std::int64_t timeout_ns) noex
 int event_fd() noexcept {
   if (const int e = fault(call::eventfd)) return -e;
   return static_cast<int>(result(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
+}
+
+int open(const char* path, int flags) noexcept {
+  if (const int e = fault(call::open)) return -e;
+  return static_cast<int>(result(::open(path, flags | O_CLOEXEC)));
+}
+
+int pipe(int (&ends)[2]) noexcept {
+  if (const int e = fault(call::pipe)) return -e;
+  if (::pipe2(ends, O_CLOEXEC) != 0) return -errno;
+  ::fcntl(ends[1], F_SETFL, O_NONBLOCK);
+  return 0;
 }
 
 long read(int fd, void* p, std::size_t n) noexcept {
@@ -136,9 +196,10 @@ long write(int fd, const void* p, std::size_t n) noexcept {
 void close(int fd) noexcept { ::close(fd); }
 
 std::int64_t monotonic_ns() noexcept {
-  timespec ts;
-  ::clock_gettime(CLOCK_MONOTONIC, &ts);
-  return static_cast<std::int64_t>(ts.tv_sec) * 1'000'000'000 + ts.tv_nsec;
+#if defined(SKEIN_CLOCK_HOOK)
+  if (const clock_hook h = clock.load(std::memory_order_relaxed)) return h(kernel_ns());
+#endif
+  return kernel_ns();
 }
 
 void* allocate(std::size_t bytes, std::size_t align) {

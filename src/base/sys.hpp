@@ -1,5 +1,16 @@
-// The seam for system calls and allocations: the runtime makes none except through here, so a test
-// can make the n-th one fail.
+// The seam for system calls and allocations: what can fail while a program runs goes through here, so
+// a test can make the n-th one fail (tests/faults/).
+//
+// Outside stay:
+// - what makes objects of the program's own or of the standard library (boxes of channels, closures of
+//   timers, containers, std::function). That is operator new, which a program may replace, and the
+//   tests do; allocate() ends there as well;
+// - what cannot fail, or fails only when it is called wrongly: sched_yield, nanosleep, gettid, clocks,
+//   waking a futex, munmap, the signal mask, sigaction of a signal that is checked, fcntl;
+// - the write of a signal handler: it fails when the pipe is full of signals that nobody has read;
+// - what happens once, before the first goroutine: handlers, environment, resource limits, shadow
+//   stacks, sigaltstack of a thread (which does without);
+// - reports and ends of the process.
 #pragma once
 
 #include <pthread.h>
@@ -40,12 +51,21 @@ class unseen {
 
 enum class call : std::uint8_t {
   allocate, mmap, madvise, mprotect, futex, membarrier, thread_create,
-  epoll_create, epoll_ctl, epoll_wait, eventfd, read, write, count
+  epoll_create, epoll_ctl, epoll_wait, epoll_pwait2, eventfd, open, pipe, pidfd_open, process_madvise,
+  read, write, count
 };
 
 // fault_hook is asked before each call and returns the errno to fail with, or 0 to go on.
 using fault_hook = int (*)(call) noexcept;
 void set_fault_hook(fault_hook h) noexcept;
+
+#if defined(SKEIN_CLOCK_HOOK)
+// clock_hook turns the kernel's time into the runtime's, for tests with clocks that jump and stand still. Only
+// tests/faults builds sys.cpp with it. As long as there is one no timed wait lasts longer than a millisecond
+// without another look at the time.
+using clock_hook = std::int64_t (*)(std::int64_t kernel_ns) noexcept;
+void set_clock_hook(clock_hook h) noexcept;
+#endif
 
 // These return what the system call returns, or -errno.
 void* map(std::size_t bytes) noexcept;  // reserved, readable, writable; null on failure
@@ -61,6 +81,8 @@ int epoll_create() noexcept;
 int epoll_ctl(int ep, int op, int fd, epoll_event* e) noexcept;
 int epoll_wait(int ep, epoll_event* events, int n, std::int64_t timeout_ns) noexcept;  // < 0: for ever
 int event_fd() noexcept;
+int open(const char* path, int flags) noexcept;
+int pipe(int (&ends)[2]) noexcept;  // reads block, writes do not
 long read(int fd, void* p, std::size_t n) noexcept;
 long write(int fd, const void* p, std::size_t n) noexcept;
 void close(int fd) noexcept;

@@ -130,8 +130,13 @@ context_core* new_child(context_core* parent, bool detached) {
 }  // namespace
 
 context_core* context_background() noexcept {
-  static context_core* const root = new context_core;
-  return root;
+  // A union: it outlives every static destructor, and needs no memory that might not be there.
+  static union place {
+    context_core c;
+    place() noexcept : c() {}
+    ~place() {}
+  } root;
+  return &root.c;
 }
 
 void context_retain(context_core* c) noexcept { c->refs.fetch_add(1, std::memory_order_relaxed); }

@@ -9,7 +9,6 @@
 #include "skein/os/signal.hpp"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <mutex>
@@ -67,8 +66,7 @@ void* pump(void*) {
 
 void start_pump(signal_table& t) {
   if (t.pipe[0] >= 0) return;
-  if (::pipe2(t.pipe, O_CLOEXEC) != 0) throw std::system_error(errno, std::generic_category(), "skein: cannot make the signal pipe");
-  ::fcntl(t.pipe[1], F_SETFL, O_NONBLOCK);
+  if (const int r = sys::pipe(t.pipe)) throw std::system_error(-r, std::generic_category(), "skein: cannot make the signal pipe");
   write_end = t.pipe[1];
   sigset_t all, before;
   sigfillset(&all);

@@ -1,5 +1,7 @@
 #include "os/cpus.hpp"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -7,23 +9,44 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
 #include <sstream>
 #include <string>
+#include <system_error>
+
+#include "base/sys.hpp"
 
 namespace skein::inline SKEIN_ABI::os {
 namespace {
 
+[[noreturn]] void cannot_tell(long error) { throw std::system_error(static_cast<int>(-error), std::generic_category()); }
+
+// What a file holds; nothing if it is not there. Throws if that cannot be told at the moment.
+std::istringstream contents(const std::string& path) {
+  const int fd = sys::open(path.c_str(), O_RDONLY);
+  if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -EINTR) cannot_tell(fd);
+  std::string all;
+  if (fd < 0) return std::istringstream(all);
+  char some[512];
+  long n = 0;
+  const struct closer {
+    int fd;
+    ~closer() { sys::close(fd); }
+  } end{fd};
+  while ((n = sys::read(fd, some, sizeof some)) > 0) all.append(some, static_cast<std::size_t>(n));
+  if (n < 0) cannot_tell(n);
+  return std::istringstream(all);
+}
+
 std::string first_line(const std::string& path) {
-  std::ifstream in(path);
   std::string line;
+  std::istringstream in = contents(path);
   std::getline(in, line);
   return line;
 }
 
 // The process's directory in a cgroup hierarchy: lines read "id:controllers:path".
 std::string own_group(const char* controller) {
-  std::ifstream in("/proc/self/cgroup");
+  std::istringstream in = contents("/proc/self/cgroup");
   for (std::string line; std::getline(in, line);) {
     const auto a = line.find(':');
     const auto b = line.find(':', a + 1);
@@ -81,7 +104,7 @@ int quota_cpus() noexcept {
     const int whole = static_cast<int>(std::min(quota + 0.999999, 1e6));
     return std::clamp(whole, 1, cpus);
   } catch (...) {
-    return cpus;  // no memory to find out
+    return 0;  // no memory or no descriptor to find out
   }
 }
 

@@ -7,7 +7,7 @@
 namespace skein::inline SKEIN_ABI::os {
 
 // allowed_cpus() is the size of the affinity mask; quota_cpus() that mask capped by the CPU quota of
-// the process's cgroup (v2 or v1), rounded up, at least 1.
+// the process's cgroup (v2 or v1), rounded up, at least 1; 0 if that cannot be told at the moment.
 int allowed_cpus() noexcept;
 int quota_cpus() noexcept;
 

@@ -7,14 +7,16 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/sys.hpp"
+
 namespace skein::inline SKEIN_ABI::os {
 namespace {
 
 // The beginning of a small file, ended by a zero; empty if it cannot be read.
 template <std::size_t N> void read_start(const char* path, char (&into)[N]) noexcept {
-  const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
-  const ssize_t got = fd < 0 ? -1 : ::read(fd, into, N - 1);
-  if (fd >= 0) ::close(fd);
+  const int fd = sys::open(path, O_RDONLY);
+  const long got = fd < 0 ? -1 : sys::read(fd, into, N - 1);
+  if (fd >= 0) sys::close(fd);
   into[got > 0 ? got : 0] = 0;
 }
 

@@ -180,9 +180,10 @@ void arm(timer_core* t, std::int64_t when) {
   try {
     w = sched::current();
     if (w->rt == nullptr) {
+      service& s = service::get();
       service_in_use.store(true, std::memory_order_relaxed);
       arch::edge_release(&t->func);  // its start comes before its firing
-      service::get().add(t, when);
+      s.add(t, when);
     } else if (sched::heap_for(w).add(t, when)) {
       sched::note_deadline(w->rt, when);
     }

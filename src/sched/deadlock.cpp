@@ -5,6 +5,7 @@
 // thread of skein or waits in skein without a deadline. In doubt it stays silent: a thread we do not
 // know may be about to send.
 #include <dirent.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -25,8 +26,12 @@ atomic<int> waiting_threads{0};  // plain threads that wait in skein for ever, o
 // sleeping_threads() counts the threads of the process, or gives -1 if any but the caller is not asleep
 // in the kernel: one that runs, or waits for a core, may be about to wake somebody.
 int sleeping_threads() noexcept {
-  DIR* d = ::opendir("/proc/self/task");
-  if (d == nullptr) return -1;
+  const int fd = sys::open("/proc/self/task", O_RDONLY | O_DIRECTORY);
+  DIR* d = fd < 0 ? nullptr : ::fdopendir(fd);
+  if (d == nullptr) {
+    if (fd >= 0) sys::close(fd);
+    return -1;
+  }
   const auto self = static_cast<long>(::gettid());
   int n = 0;
   while (const dirent* e = ::readdir(d)) {

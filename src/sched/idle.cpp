@@ -88,6 +88,7 @@ void assign(runtime_state* rt, proc* p, bool spinning, goroutine* first = nullpt
       rt->idle_lock.unlock();
       if (spinning) rt->spinning.fetch_sub(1, std::memory_order_relaxed);
       wake_monitor(rt);
+      if (rt->draining.load(std::memory_order_acquire)) check_drained(rt);  // the last may have ended meanwhile
       return;
     }
   }

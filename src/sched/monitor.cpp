@@ -129,7 +129,7 @@ void follow_quota(runtime_state* rt, std::int64_t now) noexcept {
   if (!rt->follows_quota.load(std::memory_order_relaxed) || now - rt->quota_read_at < period_ns) return;
   rt->quota_read_at = now;
   const int n = std::min(os::quota_cpus(), max_procs);
-  if (n == rt->procs.load(std::memory_order_relaxed)) return;
+  if (n == 0 || n == rt->procs.load(std::memory_order_relaxed)) return;
   try {
     change_procs(rt, n);
   } catch (const std::bad_alloc&) {

@@ -32,15 +32,19 @@ namespace skein::inline SKEIN_ABI {
 namespace sched {
 
 registry& runtimes() noexcept {
-  static registry* const r = [] {
-    // In the child no worker runs. Whoever uses skein there meets the attention word.
-    pthread_atfork(nullptr, nullptr, [] {
-      runtimes().forked.store(true, std::memory_order_relaxed);
-      current()->attention_word.fetch_or(attention::forked, std::memory_order_relaxed);
-    });
-    return new registry;  // outlives every static destructor
-  }();
-  return *r;
+  // A union: it outlives every static destructor, and needs no memory that might not be there.
+  static union place {
+    registry r;
+    place() noexcept : r() {
+      // In the child no worker runs. Whoever uses skein there meets the attention word.
+      pthread_atfork(nullptr, nullptr, [] {
+        runtimes().forked.store(true, std::memory_order_relaxed);
+        current()->attention_word.fetch_or(attention::forked, std::memory_order_relaxed);
+      });
+    }
+    ~place() {}
+  } kept;
+  return kept.r;
 }
 
 namespace {
@@ -142,7 +146,8 @@ runtime_state* create_runtime(const options& o) {
   check_options(o);
   const bool speaks = wants_start_line();
   const int asked = asked_procs(o);
-  const int procs = asked != 0 ? asked : std::min(os::quota_cpus(), max_procs);
+  const int quota = asked != 0 ? 0 : os::quota_cpus();
+  const int procs = asked != 0 ? asked : std::min(quota != 0 ? quota : os::allowed_cpus(), max_procs);
   if (o.max_threads < procs + 1) throw std::invalid_argument("skein: options.max_threads must be greater than procs");
   probe_fences();
   install_fault_handlers();
