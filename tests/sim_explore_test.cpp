@@ -314,7 +314,7 @@ TEST(exhaustion, stops_at_the_given_number) {
 
 // Descriptors
 
-// covers: D4 I1
+// covers: D4
 TEST(fake_fd, wakes_whoever_waits_for_it) {
   explore([] {
     skein::test::fake_fd fd;
@@ -337,7 +337,7 @@ TEST(fake_fd, wakes_whoever_waits_for_it) {
   });
 }
 
-// covers: D4 I1
+// covers: D4
 TEST(fake_fd, races_with_time_without_losing_anybody) {
   explore([] {
     skein::test::fake_fd fd;
