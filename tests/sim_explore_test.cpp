@@ -284,6 +284,20 @@ TEST(exhaustion, stops_at_the_given_number) {
   EXPECT_FALSE(part.complete);
 }
 
+// covers: D4 T1
+TEST(exhaustion, fires_deadlines_of_one_moment_in_each_order) {
+  std::set<std::string> seen;
+  exhaust([&] {
+    std::string order;
+    const skein::timer a(1ms), b(1ms), c(1ms);
+    for (int i = 0; i < 3; ++i)
+      skein::select(recv(a.chan(), [&](auto) { order += 'a'; }), recv(b.chan(), [&](auto) { order += 'b'; }),
+                    recv(c.chan(), [&](auto) { order += 'c'; }));
+    seen.insert(order);
+  }, {.preemptions = 0});
+  EXPECT_EQ(seen.size(), 6u);
+}
+
 // Descriptors
 
 // covers: D4 I1
