@@ -11,6 +11,7 @@
 #include "skein/go.hpp"
 #include "skein/mutex.hpp"
 #include "skein/net/poll.hpp"
+#include "skein/once.hpp"
 #include "skein/select.hpp"
 #include "skein/shared_mutex.hpp"
 #include "skein/task.hpp"
@@ -195,6 +196,15 @@ TEST(data_race, is_none_where_operations_order) {
     t.join();
     x = 2;
   });
+  quiet([] {  // once, also for those who find it done
+    var<int> x;
+    skein::once once;
+    const auto get = [&] {
+      once.call([&] { x = 1; });
+      static_cast<void>(x.load());
+    };
+    together(get, get);
+  });
   quiet([] {  // close, and select
     var<int> x;
     const skein::chan<int> c, never;
@@ -296,6 +306,21 @@ TEST(exhaustion, fires_deadlines_of_one_moment_in_each_order) {
     seen.insert(order);
   }, {.preemptions = 0});
   EXPECT_EQ(seen.size(), 6u);
+}
+
+// covers: D4 Y5
+TEST(exploration, switches_before_a_once_is_called) {
+  expect_found([] {
+    skein::once once;
+    int first = 0;
+    together([&] { once.call([&] { first = 1; }); }, [&] { skein::test::point(); once.call([&] { first = 2; }); });
+    if (first == 2) throw std::runtime_error("the second came first");
+  }, "the second came first");
+  static skein::once kept;  // from one schedule to the next, and beyond
+  int calls = 0;
+  explore([&] { kept.call([&] { ++calls; }); });
+  kept.call([&] { ++calls; });
+  EXPECT_EQ(calls, 1);
 }
 
 // Descriptors
