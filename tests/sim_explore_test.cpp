@@ -12,6 +12,7 @@
 #include "skein/go.hpp"
 #include "skein/mutex.hpp"
 #include "skein/net/poll.hpp"
+#include "skein/once.hpp"
 #include "skein/select.hpp"
 #include "skein/shared_mutex.hpp"
 #include "skein/task.hpp"
@@ -21,12 +22,16 @@
 #include "skein/time.hpp"
 #include "skein/wait_group.hpp"
 #include "support/everywhere.hpp"
+#include "support/found.hpp"
 #include "support/process.hpp"
 
 namespace {
 
 using namespace std::chrono_literals;
 using everywhere::contains;
+using everywhere::expect_found;
+using everywhere::found;
+using everywhere::together;
 using skein::test::exhaust;
 using skein::test::explore;
 using skein::test::explore_options;
@@ -36,29 +41,6 @@ using skein::test::strategy;
 using skein::test::var;
 
 using body = std::function<void()>;
-
-std::optional<failure> found(const body& f, const explore_options& o = {}) {
-  try {
-    explore(f, o);
-  } catch (const failure& what) {
-    return what;
-  }
-  return std::nullopt;
-}
-
-void expect_found(const body& f, std::string_view reason) {
-  const auto what = found(f);
-  ASSERT_TRUE(what.has_value()) << "not found: " << reason;
-  EXPECT_TRUE(contains(what->reason(), reason)) << what->what();
-  for (int i = 0; i < 10; ++i) {
-    try {
-      replay(what->schedule(), f);
-      FAIL() << "did not fail again";
-    } catch (const failure& again) {
-      EXPECT_STREQ(again.what(), what->what());
-    }
-  }
-}
 
 // A body that loses an update if the two goroutines overlap.
 void loses_an_update() {
@@ -150,37 +132,30 @@ TEST(exploration, writes_a_trace_of_operations_objects_and_places) {
 
 // Data races
 
-template <class F, class G> void both(F f, G g) {
-  skein::wait_group wg;
-  wg.go(f);
-  wg.go(g);
-  wg.wait();
-}
-
 // covers: D4 C7 Y12
 TEST(data_race, is_found_whether_or_not_it_does_harm) {
   expect_found([] {
     var<int> x;
-    both([&] { x = 1; }, [&] { x = 1; });
+    together([&] { x = 1; }, [&] { x = 1; });
   }, "data race");
   expect_found([] {
     var<int> x;
-    both([&] { x = 1; }, [&] { static_cast<void>(x.load()); });
+    together([&] { x = 1; }, [&] { static_cast<void>(x.load()); });
   }, "data race");
   expect_found([] {  // the wrong lock
     var<int> x;
     skein::mutex m, n;
-    both([&] { const std::lock_guard hold(m); ++x; }, [&] { const std::lock_guard hold(n); ++x; });
+    together([&] { const std::lock_guard hold(m); ++x; }, [&] { const std::lock_guard hold(n); ++x; });
   }, "data race");
   expect_found([] {  // two readers at once, and one writes
     var<int> x;
     skein::shared_mutex m;
-    both([&] { m.lock_shared(); ++x; m.unlock_shared(); }, [&] { m.lock_shared(); ++x; m.unlock_shared(); });
+    together([&] { m.lock_shared(); ++x; m.unlock_shared(); }, [&] { m.lock_shared(); ++x; m.unlock_shared(); });
   }, "data race");
   expect_found([] {  // the second of two places of a buffer is free before the first receive
     var<int> x;
     const skein::chan<int> c(2);
-    both([&] { x = 1; c.send(1); c.send(1); x = 2; }, [&] { c.recv(); static_cast<void>(x.load()); c.recv(); });
+    together([&] { x = 1; c.send(1); c.send(1); x = 2; }, [&] { c.recv(); static_cast<void>(x.load()); c.recv(); });
   }, "data race");
 }
 
@@ -193,28 +168,28 @@ TEST(data_race, is_none_where_operations_order) {
   quiet([] {  // go, and wait
     var<int> x;
     x = 1;
-    both([&] { static_cast<void>(x.load()); }, [&] { static_cast<void>(x.load()); });
+    together([&] { static_cast<void>(x.load()); }, [&] { static_cast<void>(x.load()); });
     x = 2;
   });
   quiet([] {  // a send and its receive
     var<int> x;
     const skein::chan<int> c;
-    both([&] { x = 1; c.send(1); }, [&] { c.recv(); x = 2; });
+    together([&] { x = 1; c.send(1); }, [&] { c.recv(); x = 2; });
   });
   quiet([] {  // an unbuffered receive and the end of its send
     var<int> x;
     const skein::chan<int> c;
-    both([&] { x = 1; c.recv(); }, [&] { c.send(1); x = 2; });
+    together([&] { x = 1; c.recv(); }, [&] { c.send(1); x = 2; });
   });
   quiet([] {
     var<int> x;
     skein::mutex m;
-    both([&] { const std::lock_guard hold(m); ++x; }, [&] { const std::lock_guard hold(m); ++x; });
+    together([&] { const std::lock_guard hold(m); ++x; }, [&] { const std::lock_guard hold(m); ++x; });
   });
   quiet([] {
     var<int> x;
     skein::shared_mutex m;
-    both([&] { m.lock(); ++x; m.unlock(); }, [&] { m.lock_shared(); static_cast<void>(x.load()); m.unlock_shared(); });
+    together([&] { m.lock(); ++x; m.unlock(); }, [&] { m.lock_shared(); static_cast<void>(x.load()); m.unlock_shared(); });
   });
   quiet([] {
     var<int> x;
@@ -222,10 +197,19 @@ TEST(data_race, is_none_where_operations_order) {
     t.join();
     x = 2;
   });
+  quiet([] {  // once, also for those who find it done
+    var<int> x;
+    skein::once once;
+    const auto get = [&] {
+      once.call([&] { x = 1; });
+      static_cast<void>(x.load());
+    };
+    together(get, get);
+  });
   quiet([] {  // close, and select
     var<int> x;
     const skein::chan<int> c, never;
-    both([&] { x = 1; c.close(); }, [&] {
+    together([&] { x = 1; c.close(); }, [&] {
       skein::select(recv(c, [](auto) {}), recv(never, [](auto) {}));
       x = 2;
     });
@@ -310,6 +294,35 @@ TEST(exhaustion, stops_at_the_given_number) {
   const auto part = exhaust(loses_an_update, {.preemptions = 1, .most = 2});
   EXPECT_EQ(part.schedules, 2u);
   EXPECT_FALSE(part.complete);
+}
+
+// covers: D4 T1
+TEST(exhaustion, fires_deadlines_of_one_moment_in_each_order) {
+  std::set<std::string> seen;
+  exhaust([&] {
+    std::string order;
+    const skein::timer a(1ms), b(1ms), c(1ms);
+    for (int i = 0; i < 3; ++i)
+      skein::select(recv(a.chan(), [&](auto) { order += 'a'; }), recv(b.chan(), [&](auto) { order += 'b'; }),
+                    recv(c.chan(), [&](auto) { order += 'c'; }));
+    seen.insert(order);
+  }, {.preemptions = 0});
+  EXPECT_EQ(seen.size(), 6u);
+}
+
+// covers: D4 Y5
+TEST(exploration, switches_before_a_once_is_called) {
+  expect_found([] {
+    skein::once once;
+    int first = 0;
+    together([&] { once.call([&] { first = 1; }); }, [&] { skein::test::point(); once.call([&] { first = 2; }); });
+    if (first == 2) throw std::runtime_error("the second came first");
+  }, "the second came first");
+  static skein::once kept;  // from one schedule to the next, and beyond
+  int calls = 0;
+  explore([&] { kept.call([&] { ++calls; }); });
+  kept.call([&] { ++calls; });
+  EXPECT_EQ(calls, 1);
 }
 
 // Descriptors

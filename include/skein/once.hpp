@@ -54,7 +54,7 @@ class once {
 #if defined(SKEIN_TSAN)
     return false;
 #else
-    return state_.load(std::memory_order_acquire) == 2;
+    return state_.load(std::memory_order_acquire) == done_state;
 #endif
   }
   enum class turn { run, ended, gave_up };
@@ -73,7 +73,10 @@ class once {
     return true;
   }
 
-  detail::atomic<std::uint32_t> state_{0};  // 0 not called, 1 running, 2 done
+  // 0 not called, 1 running, then done. What was done in a simulation is not done() for callers: a simulation
+  // has to hear of each call.
+  static constexpr std::uint32_t done_state = 2, done_in_simulation = 3;
+  detail::atomic<std::uint32_t> state_{0};
   detail::wait_queue waiters_;
 };
 

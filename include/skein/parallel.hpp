@@ -76,9 +76,10 @@ template <std::random_access_iterator I, std::sized_sentinel_for<I> S> class cur
   cursor(I first, S last) : first_(std::move(first)), count_(last - first_) {}
 
   template <class G, class F> bool visit(G go_on, F f) {
-    if (next_.load(std::memory_order_relaxed) >= count_ || !go_on()) return false;
+    if (next_.load(std::memory_order_relaxed) >= count_) return false;
     const std::ptrdiff_t i = next_.fetch_add(1, std::memory_order_relaxed);
-    if (i >= count_) return false;
+    // Asked for an element that nobody else can begin: a no means that it is left out.
+    if (i >= count_ || !go_on()) return false;
     f(first_[static_cast<std::iter_difference_t<I>>(i)]);
     return true;
   }

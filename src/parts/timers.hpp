@@ -44,6 +44,20 @@ class timers {
   bool remove(timer* t) noexcept;
   // run() fires what is due, at most so many, and returns how many fired.
   std::size_t run(std::int64_t now, goroutine_list& ready, std::size_t most = ~std::size_t{0}) noexcept;
+  // choose_first() is for simulations: of several that are due first, the one that pick(how many) says comes first.
+  template <class F> void choose_first(F pick) {
+    lock_.lock();
+    std::uint32_t equal = 0;
+    for (std::size_t i = 0; i < count_; ++i) equal += heap_[i].when == heap_[0].when;
+    std::size_t chosen = 0;
+    for (std::uint32_t k = equal > 1 ? pick(equal) : 0; k > 0;) k -= heap_[++chosen].when == heap_[0].when;
+    if (chosen != 0) {  // equals may change places
+      const entry first = heap_[0];
+      put(0, heap_[chosen]);
+      put(chosen, first);
+    }
+    lock_.unlock();
+  }
 
   // next() is the earliest deadline, or never; the idle protocol orders it (src/sched/idle.cpp).
   std::int64_t next() const noexcept { return next_.load(std::memory_order_acquire); }

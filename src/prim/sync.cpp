@@ -237,21 +237,21 @@ void mutex::unlock_slow() {
   if (n != nullptr) sched::wake(n->who);
 }
 
-// once: see state_ in the header; 0 -> 1 by CAS, 1 -> 2 by the one who ran f, with release, under the
+// once: see state_ in the header; 0 -> 1 by CAS, 1 -> done by the one who ran f, with release, under the
 // queue's lock; read with acquire by those who do not take the lock.
 
 once::turn once::begin(const detail::limit& l) {
+  sched::attend_if_asked("once", this);
   std::uint32_t s = state_.load(std::memory_order_acquire);
   // Acquire is for the failure; g++ 12 warns of a success that has a weaker order.
   if (s == 0 && state_.compare_exchange_strong(s, 1, std::memory_order_acquire)) return turn::run;
-  if (s != 2) {
-    sched::attend_if_asked("once", this);
+  if (s < done_state) {
     blocker b(l, status::once);
     chan_status result;
     if (!b.begin(result)) return turn::gave_up;
     waiters_.lock.lock();
     bool met;
-    if (state_.load(std::memory_order_relaxed) == 2) {
+    if (state_.load(std::memory_order_relaxed) >= done_state) {
       waiters_.lock.unlock();
       met = b.withdraw();
     } else {
@@ -267,8 +267,10 @@ once::turn once::begin(const detail::limit& l) {
 
 void once::end() noexcept {
   arch::edge_release(this);
+  const std::uint32_t asked = sched::current()->attention_word.load(std::memory_order_relaxed);
+  const bool simulated = (asked & sched::attention::simulated) != 0;
   waiters_.lock.lock();
-  state_.store(2, std::memory_order_release);
+  state_.store(simulated ? done_in_simulation : done_state, std::memory_order_release);
   wake_all(waiters_);
 }
 

@@ -142,6 +142,7 @@ void simulation::fire_one() noexcept {
   note(0, {"fires a deadline", nullptr, nullptr});
   clocks_.forget(0);
   goroutine_list due;
+  rt_->outside_timers.choose_first([this](std::uint32_t n) { return pick(n); });
   rt_->outside_timers.run(clock_, due, 1);
   while (goroutine* g = due.pop()) ready(g);
 }
