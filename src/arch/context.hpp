@@ -34,6 +34,10 @@ void __asan_unpoison_memory_region(const volatile void* addr, std::size_t size);
 }
 #endif
 
+#if defined(SKEIN_MODEL)
+extern "C" void skein_model_switch(void* from, void* to);
+#endif
+
 namespace skein::inline SKEIN_ABI::arch {
 
 struct context {
@@ -101,6 +105,9 @@ SKEIN_ALWAYS_INLINE void* switch_context(context* from, context* to, void* arg) 
   __tsan_switch_to_fiber(to->fiber, 1);  // no edge: the program's edges are the channel's and the locks'
 #elif defined(SKEIN_SEES_TSAN)
   __tsan_switch_to_fiber(to->fiber, 0);  // the runtime itself is judged: one thread is one order
+#endif
+#if defined(SKEIN_MODEL)
+  skein_model_switch(from, to);  // assembly is not instrumented
 #endif
   arg = raw_switch(from, to, arg);
 #if defined(SKEIN_SEES_ASAN)
