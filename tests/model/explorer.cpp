@@ -59,6 +59,7 @@ void explorer::run_once(const body& b) {
   steps_ = tickets_ = idle_rounds_ = 0;
   now_ = 1'000'000'000;
   leap_ = 0;
+  deadlines_ = true;
   asymmetric_ = true;
   restore();
   thread& t = threads_.emplace_back();
@@ -184,35 +185,39 @@ void explorer::point(std::uint32_t pc) {
   give_way(true);
 }
 
-// Who goes on: first the current thread if it can, then the others in turn; those whose deadline may
-// come last.
+bool explorer::can_run(thread& t) const noexcept {
+  if (t.is == thread::state::spinning && t.stores != memory_.stores()) t.is = thread::state::ready;
+  return t.is == thread::state::ready ||
+         (deadlines_ && t.is == thread::state::sleeping && t.deadline <= now_);
+}
+
+// Who goes on: first the current thread if it can, then the others in turn; those who could only spin, if
+// there is nobody else; and last those whose deadline may come early.
 void explorer::give_way(bool can_go_on) {
   thread* options[most_threads];
   std::uint32_t n = 0;
   if (can_go_on) options[n++] = current_;
   const auto count = threads_.size();
   const auto from = static_cast<std::size_t>(current_->id);
-  for (std::size_t i = 1; i <= count; ++i) {
-    thread* t = &threads_[(from + i) % count];
-    if (t->is == thread::state::spinning && t->stores != memory_.stores())
-      t->is = thread::state::ready;
-    if (t->is == thread::state::ready && (t != current_ || !can_go_on)) options[n++] = t;
-  }
+  const auto add = [&](auto which) {
+    for (std::size_t i = 1; i <= count; ++i) {
+      thread& t = threads_[(from + i) % count];
+      if ((&t != current_ || !can_go_on) && which(t)) options[n++] = &t;
+    }
+  };
+  add([&](thread& t) { return can_run(t); });
   std::uint32_t free = can_go_on ? 1 : n;
-  const bool others = n != 0;
-  if (!others)
-    for (thread& t : threads_)
-      if (t.is == thread::state::spinning) options[n++] = &t;
-  if (!others) free = n;
-  for (std::size_t i = 1; i <= count; ++i) {
-    thread* t = &threads_[(from + i) % count];
-    if (t->is == thread::state::sleeping && t->deadline != no_deadline &&
-        (n == 0 || t->deadline - now_ < far_ns))
-      options[n++] = t;
+  if (n == 0) {
+    if (++idle_rounds_ > most_idle_rounds) fail("livelock: threads spin, and nobody stores");
+    add([](const thread& t) { return t.is == thread::state::spinning; });
+    free = n;
   }
+  if (deadlines_)
+    add([&](const thread& t) {
+      return t.is == thread::state::sleeping && t.deadline != no_deadline && t.deadline > now_ &&
+             (n == 0 || t.deadline - now_ < far_ns);
+    });
   if (n == 0) stuck();
-  if (!others && ++idle_rounds_ > most_idle_rounds)
-    fail("livelock: threads spin, and nobody stores");
   if (free == 0) {  // only deadlines are left: the earliest comes first
     const auto earlier = [](const thread* a, const thread* b) { return a->deadline < b->deadline; };
     std::iter_swap(options, std::min_element(options, options + n, earlier));

@@ -126,6 +126,7 @@ class explorer {
   void outcome(const std::string& what) { outcomes_.insert(what); }
   bool has_membarrier() const noexcept { return asymmetric_; }
   void asymmetric_fences(bool available) noexcept { asymmetric_ = available; }
+  void no_deadlines() noexcept { deadlines_ = false; }
   void clock_leaps(std::int64_t by) noexcept { leap_ = by; }
 
   // Sites that were passed, and what weakens some of them.
@@ -149,6 +150,7 @@ class explorer {
   void restore() noexcept;
   void step(std::uint32_t pc);
   void point(std::uint32_t pc);  // where another thread may come first
+  bool can_run(thread& t) const noexcept;
   void give_way(bool can_go_on);
   void switch_to(thread* t);
   void park(thread::state s, std::uintptr_t on);
@@ -170,6 +172,7 @@ class explorer {
   std::uint64_t steps_ = 0, tickets_ = 0, idle_rounds_ = 0;
   std::int64_t now_ = 0;
   std::int64_t leap_ = 0;
+  bool deadlines_ = true;
   bool asymmetric_ = true;
   std::string failure_;
   std::set<std::string> outcomes_;

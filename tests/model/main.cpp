@@ -266,6 +266,7 @@ void heavy_fence() {
 }
 
 void asymmetric_fences(bool available) { the().asymmetric_fences(available); }
+void no_deadlines() { the().no_deadlines(); }
 void clock_leaps(std::chrono::nanoseconds by) { the().clock_leaps(by.count()); }
 
 }  // namespace model

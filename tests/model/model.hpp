@@ -63,6 +63,8 @@ void check(bool holds, const char* what, const char* file, int line);
 void heavy_fence();
 // asymmetric_fences() tells whether membarrier() is to be had; it is unless told.
 void asymmetric_fences(bool available);
+// no_deadlines() lets no wait end by its deadline: what the monitor would repair later shows as a deadlock.
+void no_deadlines();
 // clock_leaps() lets the clock jump by so much at any of its readings.
 void clock_leaps(std::chrono::nanoseconds by);
 
