@@ -1,0 +1,99 @@
+// The pool, timers, and what the library shares between runtimes, by plain threads.
+#include <chrono>
+#include <memory>
+
+#include "counting.hpp"
+#include "model.hpp"
+#include "parts/run_queue.hpp"
+#include "skein/chan.hpp"
+#include "skein/pool.hpp"
+#include "skein/shared_mutex.hpp"
+#include "skein/time.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// An object on loan belongs to one; who gives it back has written to it.
+MODEL(pool, loans, {.preemptions = 1, .stale = 1, .searched = 10'000, .random = 10'000}) {
+  skein::pool<int> pool([] { return 0; });
+  const auto use = [&] {
+    for (int i = 0; i < 2; ++i) {
+      auto one = pool.get();
+      auto two = pool.get();
+      ++*one;
+      ++*two;
+    }
+  };
+  model::threads(use, use);
+}
+
+MODEL(pool, trims, {.preemptions = 1, .stale = 1, .searched = 10'000, .random = 10'000}) {
+  skein::pool<int> pool([] { return 0; });
+  const auto use = [&] {
+    for (int i = 0; i < 2; ++i) ++*pool.get();
+  };
+  const auto trim = [&] {
+    pool.trim();
+    pool.trim();
+  };
+  model::threads(use, trim);
+}
+
+// Either stop() says that the timer does not fire, or the time is received.
+MODEL(timer, receive_against_stop,
+      {.preemptions = 2, .stale = 1, .searched = 20'000, .random = 20'000},
+      {"received", "stopped"}) {
+  skein::timer t(1ms);
+  bool stopped = false, received = false;
+  const auto stop = [&] { stopped = t.stop(); };
+  const auto receive = [&] { received = t.chan().recv_for(2ms).has_value(); };
+  model::threads(stop, receive);
+  MODEL_CHECK(stopped != received);
+  model::outcome(stopped ? "stopped" : "received");
+}
+
+MODEL(timer, reset, {.preemptions = 2, .stale = 1, .searched = 20'000, .random = 20'000}) {
+  skein::timer t(1ms);
+  t.reset(2ms);
+  MODEL_CHECK(t.chan().recv().has_value());
+  MODEL_CHECK(!t.stop());
+}
+
+MODEL(shared_mutex, excludes) {
+  skein::shared_mutex m;
+  int n = 0;
+  int seen[2] = {};
+  const auto read = [&](int i) {
+    m.lock_shared();
+    seen[i] = n;
+    m.unlock_shared();
+  };
+  const auto first = [&] { read(0); };
+  const auto second = [&] { read(1); };
+  model::threads(model::counting(m, n), first, second);
+  MODEL_CHECK(n == 1 && seen[0] <= 1 && seen[1] <= 1);
+}
+
+MODEL(inject_queue, push_pop) {
+  using skein::detail::goroutine;
+  goroutine all[3];
+  for (goroutine& g : all) g.epoch = 0;
+  skein::detail::inject_queue q;
+  const auto push = [&] {
+    for (int i = 0; i < 2; ++i) {
+      all[i].epoch = 1;
+      q.push(&all[i]);
+    }
+    q.push_tired(&all[2]);
+  };
+  const auto pop = [&] {
+    goroutine* some[2];
+    const std::size_t n = q.pop(some, 2);
+    for (std::size_t i = 0; i < n; ++i) MODEL_CHECK(some[i]->epoch == 1 && some[i] == &all[i]);
+    q.pop_tired();
+  };
+  model::threads(push, pop);
+}
+
+}  // namespace
