@@ -1,10 +1,12 @@
 // The pool, timers, and what the library shares between runtimes, by plain threads.
+#include <atomic>
 #include <chrono>
-#include <memory>
+#include <utility>
 
 #include "counting.hpp"
 #include "model.hpp"
 #include "parts/run_queue.hpp"
+#include "sched/barrier.hpp"
 #include "skein/chan.hpp"
 #include "skein/pool.hpp"
 #include "skein/shared_mutex.hpp"
@@ -40,6 +42,24 @@ MODEL(pool, trims, {.preemptions = 1, .stale = 1, .searched = 10'000, .random = 
   model::threads(use, trim);
 }
 
+// What is put back at the moment of a step goes at a later one.
+MODEL(pool, steps, {.preemptions = 2, .stale = 1, .searched = 20'000, .random = 20'000}) {
+  skein::sched::probe_fences();
+  std::atomic<int> left{2};
+  struct object {
+    std::atomic<int>* left;
+    object(std::atomic<int>* l) : left(l) {}
+    object(object&& o) noexcept : left(std::exchange(o.left, nullptr)) {}
+    ~object() {
+      if (left != nullptr) left->fetch_sub(1, std::memory_order_relaxed);
+    }
+  };
+  skein::pool<object> pool([&] { return object(&left); });
+  pool.put(object(&left));
+  pool.put(object(&left));
+  while (left.load(std::memory_order_relaxed) != 0) skein::sleep_for(1s);
+}
+
 // Either stop() says that the timer does not fire, or the time is received.
 MODEL(timer, receive_against_stop,
       {.preemptions = 2, .stale = 1, .searched = 20'000, .random = 20'000},
@@ -51,6 +71,12 @@ MODEL(timer, receive_against_stop,
   model::threads(stop, receive);
   MODEL_CHECK(stopped != received);
   model::outcome(stopped ? "stopped" : "received");
+}
+
+// A timer that goes while it fires.
+MODEL(timer, dropped, {.preemptions = 2, .stale = 1, .searched = 20'000, .random = 20'000}) {
+  const skein::timer t(1ms);
+  skein::sleep_for(1ms);
 }
 
 MODEL(timer, reset, {.preemptions = 2, .stale = 1, .searched = 20'000, .random = 20'000}) {

@@ -2,7 +2,7 @@
 // a search can reach is little here, so most executions are random.
 #include <chrono>
 #include <memory>
-#include <optional>
+#include <shared_mutex>
 
 #include "model.hpp"
 #include "skein/skein.hpp"
@@ -130,7 +130,7 @@ MODEL(runtime, sleeps, mostly_random) {
 }
 
 // A goroutine that computes without an end loses its processor to the one that it waits for.
-MODEL(runtime, hog, mostly_random) {
+void hog() {
   std::atomic<bool> ended{false};
   skein::run(
       [&] {
@@ -139,6 +139,11 @@ MODEL(runtime, hog, mostly_random) {
         skein::yield();
       },
       small(1));
+}
+MODEL(runtime, hog, mostly_random) { hog(); }
+MODEL(runtime, hog_without_membarrier, mostly_random) {
+  model::asymmetric_fences(false);
+  hog();
 }
 
 // Goroutines that wait for both threads of the runtime and for time.
@@ -153,6 +158,53 @@ MODEL(runtime, timed_out, mostly_random) {
         wg.wait();
       },
       small(2));
+}
+
+// Readers on both processors count in slots while a writer ends the bias.
+MODEL(shared_mutex, biased, mostly_random) {
+  model::no_deadlines();
+  int n = 0;
+  skein::run(
+      [&] {
+        skein::wait_group wg;
+        {
+          skein::shared_mutex m;
+          const auto read = [&] {
+            for (int i = 0; i < 6; ++i) {
+              const std::shared_lock hold(m);
+              MODEL_CHECK(n <= 2);
+              if (i == 3) skein::yield();
+            }
+          };
+          wg.go(read);
+          wg.go(read);
+          for (int i = 0; i < 2; ++i) {
+            m.lock();
+            ++n;
+            m.unlock();
+            skein::yield();
+          }
+          wg.wait();
+        }
+      },
+      small(2));
+  MODEL_CHECK(n == 2);
+}
+
+// A processor that is added is seen whole by workers that steal, and by the monitor.
+MODEL(runtime, more_processors, mostly_random) {
+  int done[2] = {};
+  skein::run(
+      [&] {
+        skein::wait_group wg;
+        skein::procs(2);
+        for (int& d : done) wg.go([&d] { d = 1; });
+        wg.wait();
+        skein::procs(1);
+        skein::yield();
+      },
+      small(1));
+  MODEL_CHECK(done[0] + done[1] == 2);
 }
 
 }  // namespace

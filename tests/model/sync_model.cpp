@@ -189,6 +189,18 @@ MODEL(semaphore, excludes, {.preemptions = 3}) {
   MODEL_CHECK(n >= 1);
 }
 
+MODEL(semaphore, excludes_three, long_ones) {
+  skein::semaphore s(1);
+  int n = 0;
+  const auto add = [&] {
+    s.acquire();
+    ++n;
+    s.release();
+  };
+  model::threads(add, add, add);
+  MODEL_CHECK(n == 3);
+}
+
 // One whose time is over serves those who waited behind it.
 MODEL(semaphore, timed, {.preemptions = 2, .stale = 1, .searched = 50'000, .random = 10'000}) {
   skein::semaphore s(2);
