@@ -5,6 +5,7 @@
 
 #include "model.hpp"
 #include "skein/chan.hpp"
+#include "skein/context.hpp"
 #include "skein/select.hpp"
 
 namespace {
@@ -106,6 +107,19 @@ MODEL(chan, timed, {.preemptions = 2}, {"timeout", "value"}) {
     MODEL_CHECK(**l == 1);
   };
   model::threads(send, receive);
+}
+
+// A context that ends while a receive arms for it ends the receive all the same.
+MODEL(context, ends_a_receive, {}, {"canceled", "value"}) {
+  const auto [ctx, cancel] = skein::with_cancel(skein::background());
+  const skein::chan<letter> c(1);
+  const auto send = [&] { c.try_send(written(1)); };
+  const auto stop = [&cancel = cancel] { cancel(); };
+  const auto receive = [&, &ctx = ctx] {
+    const auto l = c.recv(ctx);
+    model::outcome(l ? "value" : "canceled");
+  };
+  model::threads(send, stop, receive);
 }
 
 MODEL(select, one_of_two_senders) {

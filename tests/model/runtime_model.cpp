@@ -129,6 +129,16 @@ MODEL(runtime, sleeps, mostly_random) {
       small(2));
 }
 
+// The runtime ends with its last goroutine.
+MODEL(runtime, waits_for_all, mostly_random) {
+  model::no_deadlines();
+  skein::options o = small(2);
+  o.on_exit = skein::on_exit::wait_all;
+  int done = 0;
+  skein::run([&] { skein::go([&] { skein::go([&] { done = 1; }); }); }, o);
+  MODEL_CHECK(done == 1);
+}
+
 // A goroutine that computes without an end loses its processor to the one that it waits for.
 void hog() {
   std::atomic<bool> ended{false};
