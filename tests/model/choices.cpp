@@ -79,8 +79,9 @@ std::uint32_t choices::roll(std::uint32_t n) noexcept {  // splitmix64
 }
 
 std::uint32_t choices::pick(kind k, std::uint32_t n, std::uint32_t free) {
-  if (mode_ == mode::search && left_[static_cast<int>(k)] == 0) n = free;
   if (n < 2) return 0;
+  // A decision all the same: a replay, which knows no bounds, has it too.
+  if (mode_ == mode::search && left_[static_cast<int>(k)] == 0) n = free;
   if (mode_ == mode::random) {
     const std::uint32_t one_in = k == kind::thread ? restless_ : stale_;
     std::uint32_t taken = free > 1 ? roll(free) : 0;

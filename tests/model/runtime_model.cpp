@@ -2,7 +2,6 @@
 // a search can reach is little here, so most executions are random.
 #include <chrono>
 #include <memory>
-#include <shared_mutex>
 
 #include "model.hpp"
 #include "skein/skein.hpp"
@@ -168,37 +167,6 @@ MODEL(runtime, timed_out, mostly_random) {
         wg.wait();
       },
       small(2));
-}
-
-// Readers on both processors count in slots while a writer ends the bias.
-MODEL(shared_mutex, biased, mostly_random) {
-  model::no_deadlines();
-  int n = 0;
-  skein::run(
-      [&] {
-        skein::wait_group wg;
-        {
-          skein::shared_mutex m;
-          const auto read = [&] {
-            for (int i = 0; i < 6; ++i) {
-              const std::shared_lock hold(m);
-              MODEL_CHECK(n <= 2);
-              if (i == 3) skein::yield();
-            }
-          };
-          wg.go(read);
-          wg.go(read);
-          for (int i = 0; i < 2; ++i) {
-            m.lock();
-            ++n;
-            m.unlock();
-            skein::yield();
-          }
-          wg.wait();
-        }
-      },
-      small(2));
-  MODEL_CHECK(n == 2);
 }
 
 // A processor that is added is seen whole by workers that steal, and by the monitor.
