@@ -122,6 +122,19 @@ MODEL(context, ends_a_receive, {}, {"canceled", "value"}) {
   model::threads(send, stop, receive);
 }
 
+MODEL(context, goes_with_its_last_handle) {
+  auto made = std::make_unique<skein::cancelable>(skein::with_cancel(skein::background()));
+  skein::context first = made->ctx, second = made->ctx;
+  const auto use = [](skein::context& c) {
+    return [&c] {
+      MODEL_CHECK(c.err() == std::error_code(skein::errc::canceled));
+      c = skein::context();
+    };
+  };
+  made.reset();
+  model::threads(use(first), use(second));
+}
+
 MODEL(select, one_of_two_senders) {
   const skein::chan<letter> a, b;
   int sum = 0;

@@ -41,7 +41,7 @@ MODEL(pool, trims, {.preemptions = 1, .stale = 1, .searched = 10'000, .random = 
 }
 
 // What is put back at the moment of a step goes at a later one.
-MODEL(pool, steps, {.preemptions = 2, .stale = 1, .searched = 20'000, .random = 20'000}) {
+void steps() {
   skein::sched::probe_fences();
   std::atomic<int> left{2};
   struct object {
@@ -60,6 +60,13 @@ MODEL(pool, steps, {.preemptions = 2, .stale = 1, .searched = 20'000, .random = 
   };
   model::threads(put);
   while (left.load(std::memory_order_relaxed) != 0) skein::sleep_for(1s);
+}
+constexpr model::effort stepping{
+    .preemptions = 2, .stale = 1, .searched = 20'000, .random = 20'000};
+MODEL(pool, steps, stepping) { steps(); }
+MODEL(pool, steps_without_membarrier, stepping) {
+  model::asymmetric_fences(false);
+  steps();
 }
 
 // Either stop() says that the timer does not fire, or the time is received.
