@@ -35,6 +35,10 @@ void __asan_unpoison_memory_region(const volatile void* addr, std::size_t size);
 }
 #endif
 
+#if defined(SKEIN_MODEL)
+extern "C" void skein_model_switch(void* from, void* to);
+#endif
+
 namespace skein::inline SKEIN_ABI::arch {
 
 struct context {
@@ -103,6 +107,9 @@ SKEIN_ALWAYS_INLINE void* switch_context(context* from, context* to, void* arg) 
 #elif defined(SKEIN_SEES_TSAN)
   __tsan_switch_to_fiber(to->fiber, 0);  // the runtime itself is judged: one thread is one order
 #endif
+#if defined(SKEIN_MODEL)
+  skein_model_switch(from, to);  // assembly is not instrumented
+#endif
   arg = raw_switch(from, to, arg);
 #if defined(SKEIN_SEES_ASAN)
   __sanitizer_finish_switch_fiber(from->fake_stack, nullptr, nullptr);
@@ -131,13 +138,20 @@ struct unwatched_edges {
 // The others are followed by simulations as well (sched/sim_clocks.hpp).
 [[gnu::visibility("hidden")]] extern detail::atomic<std::uint32_t> edges_watched;  // by so many
 void watch_edge(const void* at, bool release) noexcept;
+SKEIN_ALWAYS_INLINE bool are_edges_watched() noexcept {
+#if defined(SKEIN_MODEL)
+  return false;  // one word less to explore
+#else
+  return edges_watched.load(std::memory_order_relaxed) != 0;
+#endif
+}
 struct edges {
   SKEIN_ALWAYS_INLINE static void release(const void* at) noexcept {
-    if (edges_watched.load(std::memory_order_relaxed) != 0) [[unlikely]] watch_edge(at, true);
+    if (are_edges_watched()) [[unlikely]] watch_edge(at, true);
     unwatched_edges::release(at);
   }
   SKEIN_ALWAYS_INLINE static void acquire(const void* at) noexcept {
-    if (edges_watched.load(std::memory_order_relaxed) != 0) [[unlikely]] watch_edge(at, false);
+    if (are_edges_watched()) [[unlikely]] watch_edge(at, false);
     unwatched_edges::acquire(at);
   }
 };

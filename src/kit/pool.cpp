@@ -38,7 +38,7 @@
 namespace skein::inline SKEIN_ABI::detail {
 namespace {
 
-constexpr std::uint32_t most = 32;  // objects in a shard; the surplus goes as a batch of half of it
+constexpr std::uint32_t most = shrunk(32u, 2u);  // objects in a shard; the surplus goes as a batch of half of it
 constexpr auto step_every = std::chrono::seconds(1);
 
 struct alignas(64) shard {

@@ -50,7 +50,7 @@ struct goroutine_list {
 
 class run_queue {
  public:
-  static constexpr std::uint64_t slots = 256;
+  static constexpr std::uint64_t slots = shrunk<std::uint64_t>(256, 4);
 
   // push() appends; owner only. False when full.
   SKEIN_ALWAYS_INLINE bool push(goroutine* g) noexcept {

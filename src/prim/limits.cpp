@@ -172,10 +172,11 @@ void thread_wait(waiter& w, std::int64_t when, std::uint32_t index) noexcept {
   const bool endless = when == detail::never;
   if (endless) thread_waits(1);
   const timespec ts{static_cast<time_t>(when / 1'000'000'000), static_cast<long>(when % 1'000'000'000)};
+  const timespec* until = endless ? nullptr : &ts;
   while (w.signal.load(std::memory_order_acquire) == 0) {
-    const int r = sys::futex_wait(w.signal, 0, endless ? nullptr : &ts);
-    // If the claim fails somebody is about to wake us.
-    if (r == -ETIMEDOUT && !endless && w.try_claim(index)) break;
+    if (sys::futex_wait(w.signal, 0, until) != -ETIMEDOUT || until == nullptr) continue;
+    if (w.try_claim(index)) break;
+    until = nullptr;  // somebody is about to wake us; the time is over, so it would end no sleep
   }
   if (endless) thread_waits(-1);
 }

@@ -53,7 +53,7 @@ namespace {
 constexpr std::uint64_t held = 1, slow = 2, biased = 4;
 constexpr std::uint64_t reader = 8;                      // one of up to 2^40
 constexpr std::uint64_t tally = std::uint64_t{1} << 43;  // one of 2^21, then from 0 again
-constexpr std::uint64_t bias_after = 1024;
+constexpr std::uint64_t bias_after = detail::shrunk<std::uint64_t>(1024, 2);
 constexpr std::uint64_t without_tally(std::uint64_t s) { return s & (tally - 1); }
 constexpr std::uint64_t readers(std::uint64_t s) { return without_tally(s) / reader; }
 constexpr bool may_use_slot(std::uint64_t s) { return (s & (held | slow | biased)) == biased; }

@@ -138,7 +138,7 @@ SKEIN_ALWAYS_INLINE void mutex::unlock_now() {
 }
 
 void mutex::unlock() {
-  if (arch::edges_watched.load(std::memory_order_relaxed) != 0) [[unlikely]] return unlock_watched();
+  if (arch::are_edges_watched()) [[unlikely]] return unlock_watched();
   unlock_now();
 }
 

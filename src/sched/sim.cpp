@@ -153,7 +153,7 @@ void simulation::run_guarded(void* closure) {
   goroutine* g = current_goroutine();
   simulation* sim = runtime_of(g)->sim;
   g->run = sim->info_of(g).run;
-  if (arch::edges_watched.load(std::memory_order_relaxed) != 0) arch::watch_edge(g, false);  // its start
+  if (arch::are_edges_watched()) arch::watch_edge(g, false);  // its start
   try {
     g->run(closure);
   } catch (goexit&) {

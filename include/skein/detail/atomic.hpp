@@ -6,13 +6,32 @@
 
 #include "skein/detail/config.hpp"
 
+#if defined(SKEIN_MODEL)
+extern "C" void skein_model_pause();
+extern "C" unsigned long skein_model_cycles();
+#endif
+
 namespace skein::inline SKEIN_ABI::detail {
 
 template <class T> using atomic = std::atomic<T>;
 
-SKEIN_ALWAYS_INLINE void cpu_relax() noexcept { __builtin_ia32_pause(); }
+// shrunk() is how many things something holds: few in models, which fill and wrap it in every way.
+template <class T> consteval T shrunk([[maybe_unused]] T usual, [[maybe_unused]] T in_models) noexcept {
+#if defined(SKEIN_MODEL)
+  return in_models;
+#else
+  return usual;
+#endif
+}
+
 // cycles() is a cheap clock of no particular unit, for telling microseconds from nanoseconds.
+#if defined(SKEIN_MODEL)
+inline void cpu_relax() noexcept { skein_model_pause(); }
+inline std::uint64_t cycles() noexcept { return skein_model_cycles(); }
+#else
+SKEIN_ALWAYS_INLINE void cpu_relax() noexcept { __builtin_ia32_pause(); }
 SKEIN_ALWAYS_INLINE std::uint64_t cycles() noexcept { return __builtin_ia32_rdtsc(); }
+#endif
 
 // spin_lock guards a few dozen instructions of the runtime, never user code.
 //

@@ -3,7 +3,9 @@
 
 #include <cstddef>
 
-#if defined(__has_feature)
+#if defined(SKEIN_MODEL)
+// Instrumented as for a race detector, but it is tests/model/ that listens.
+#elif defined(__has_feature)
 #if __has_feature(thread_sanitizer)
 #define SKEIN_SEES_TSAN 1
 #endif
@@ -11,7 +13,7 @@
 #define SKEIN_SEES_ASAN 1
 #endif
 #endif
-#if defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_THREAD__) && !defined(SKEIN_MODEL)
 #define SKEIN_SEES_TSAN 1
 #endif
 #if defined(__SANITIZE_ADDRESS__)
@@ -29,7 +31,9 @@
 #endif
 
 // One inline namespace per sanitizer setting: a program and a library that disagree do not link.
-#if defined(SKEIN_TSAN)
+#if defined(SKEIN_MODEL)
+#define SKEIN_ABI v1_model
+#elif defined(SKEIN_TSAN)
 #define SKEIN_ABI v1_tsan
 #elif defined(SKEIN_TSAN_INTERNAL)
 #define SKEIN_ABI v1_tsan_internal
