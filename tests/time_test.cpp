@@ -200,7 +200,7 @@ TEST(timers, stop_and_reset_tell_what_they_did) {
     skein::sleep_for(2ms);
     EXPECT_TRUE(t.reset(5ms));
     EXPECT_TRUE(t.chan().try_recv().empty());
-    skein::sleep_for(5ms);
+    skein::sleep_for(6ms);
     EXPECT_TRUE(t.chan().try_recv().has_value());
   }, 200);
 }

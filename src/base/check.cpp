@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "skein/detail/atomic.hpp"
+
 namespace skein::inline SKEIN_ABI::base {
 
 text& text::operator<<(const char* s) noexcept {
@@ -43,7 +45,17 @@ void text::print() const noexcept {
   }
 }
 
+void begin_report() noexcept {
+  static detail::atomic<int> reporter{0};
+  int first = 0;
+  const auto self = static_cast<int>(::gettid());
+  if (reporter.compare_exchange_strong(first, self, std::memory_order_relaxed, std::memory_order_relaxed)) return;
+  if (first == self) std::abort();
+  for (;;) ::pause();
+}
+
 void fatal(const char* what) noexcept {
+  begin_report();
   (text() << "skein: fatal: " << what << "\n").print();
   std::abort();
 }

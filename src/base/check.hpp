@@ -23,6 +23,10 @@ class text {
   std::size_t len_ = 0;
 };
 
+// begin_report() comes before a last report: the first thread that has one is the only one, so reports do not
+// mix. The others wait for the end; who meets itself has failed in its own report, and aborts.
+void begin_report() noexcept;
+
 // fatal() prints "skein: fatal: <what>" and aborts.
 [[noreturn]] void fatal(const char* what) noexcept;
 

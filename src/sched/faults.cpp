@@ -69,17 +69,6 @@ void print_site(base::text& t, const void* site) {
   t << reinterpret_cast<const void*>(static_cast<const char*>(site) - static_cast<const char*>(info.dli_fbase)) << ")";
 }
 
-// The first thread that reports is the only one: reports do not mix. The others wait for the end. Who meets
-// itself has failed in its own report.
-void begin_report() noexcept {
-  static atomic<int> reporter{0};
-  int first = 0;
-  const auto self = static_cast<int>(::gettid());
-  if (reporter.compare_exchange_strong(first, self, std::memory_order_relaxed, std::memory_order_relaxed)) return;
-  if (first == self) std::abort();
-  for (;;) ::pause();
-}
-
 // The process ends soon, whatever its last report waits for.
 void end_within_seconds() noexcept {
   sigset_t alarms;
@@ -93,7 +82,7 @@ void end_within_seconds() noexcept {
 }  // namespace
 
 void report_overflow(const goroutine& g, const arch::stack& s) noexcept {
-  begin_report();
+  base::begin_report();
   base::text t;
   t << "skein: fatal: stack overflow in ";
   name_goroutine(t, g);
@@ -143,7 +132,7 @@ void print_exception(const std::type_info& type) noexcept {
 }  // namespace
 
 void report_goexit(const char* how) noexcept {
-  begin_report();
+  base::begin_report();
   const goroutine* g = current_goroutine();
   base::text t;
   t << "skein: fatal: exit_goroutine() " << how << ", in ";
@@ -175,7 +164,7 @@ void on_fault(int sig, siginfo_t* info, void* uc) {
   }
   const std::type_info* type = abi::__cxa_current_exception_type();
   if (type != nullptr && *type == typeid(goexit)) report_goexit("met a noexcept function on its way out");
-  begin_report();
+  base::begin_report();
   base::text t;
   t << "skein: fatal: " << (type != nullptr ? "uncaught exception in " : "terminate called in ");
   if (g != nullptr)

@@ -147,6 +147,7 @@ bool new_worker(runtime_state* rt, proc* p, bool spinning, goroutine* first) noe
   worker* w = std::exchange(rt->spare_worker, nullptr);
   rt->idle_lock.unlock();
   if (full) {
+    base::begin_report();
     (base::text() << "skein: fatal: options.max_threads (" << static_cast<std::uint64_t>(rt->opt.max_threads)
                   << ") reached: so many goroutines block their threads at once; raise it, or let fewer block\n")
         .print();

@@ -46,10 +46,10 @@ struct explore_options {
   std::uint64_t schedules = 1000;
   std::uint64_t first_seed = 1;
   test::strategy strategy = test::strategy::mixed;
-  int depth = 3;                        // of pct
-  std::uint64_t max_steps = 1'000'000;  // of one schedule; more are a livelock
-  bool leaks = true;                    // a goroutine that is left is a failure
-  std::function<bool()> failed{};       // asked after each schedule
+  int depth = 3;                         // of pct
+  std::uint64_t max_steps = 10'000'000;  // of one schedule; more are a livelock
+  bool leaks = true;                     // a goroutine that is left is a failure
+  std::function<bool()> failed{};        // asked after each schedule
 };
 
 struct exhaust_options {
