@@ -109,7 +109,7 @@ MODEL(chan, timed, {.preemptions = 2}, {"timeout", "value"}) {
   model::threads(send, receive);
 }
 
-// A context that ends while a receive arms for it ends the receive all the same.
+// A context that ends while a receive arms for it ends the receive all the same, unless a value was there.
 MODEL(context, ends_a_receive, {}, {"canceled", "value"}) {
   const auto [ctx, cancel] = skein::with_cancel(skein::background());
   const skein::chan<letter> c(1);
@@ -120,6 +120,16 @@ MODEL(context, ends_a_receive, {}, {"canceled", "value"}) {
     model::outcome(l ? "value" : "canceled");
   };
   model::threads(send, stop, receive);
+}
+
+MODEL(context, ends_while_a_receive_arms) {
+  const auto [ctx, cancel] = skein::with_cancel(skein::background());
+  const skein::chan<letter> c;
+  const auto stop = [&cancel = cancel] { cancel(); };
+  const auto receive = [&, &ctx = ctx] {
+    MODEL_CHECK(c.recv(ctx).status() == skein::status::canceled);
+  };
+  model::threads(stop, receive);
 }
 
 MODEL(context, goes_with_its_last_handle) {
