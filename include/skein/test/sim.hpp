@@ -17,8 +17,10 @@
 // makes it happen again, step by step the same, as long as the body depends on nothing but the
 // schedule: no other threads, no clock but skein::now(), no random numbers but from a fixed seed.
 //
-// Every operation of skein that may block, wake or be seen by others is a point where another goroutine
-// may go on, so is point(). Time is a number that moves to the next deadline when nobody can run.
+// The operations of skein are points where another goroutine may go on, so is point(). No points are unlock(),
+// putting back into a pool, and after_func of a context: what needs somebody to come between the operation
+// before them and them is not found without a point() there. Time is a number that moves to the next deadline
+// when nobody can run.
 // Descriptors are fake_fd's (skein/test/fake_fd.hpp); blocking() and lock_os_thread() do nothing.
 //
 // In a test of GoogleTest: {.failed = [] { return ::testing::Test::HasFailure(); }}. The requirements of
@@ -62,7 +64,7 @@ struct exhaust_options {
 
 struct summary {
   std::uint64_t schedules = 0;
-  std::uint64_t steps = 0;  // points that were passed
+  std::uint64_t steps = 0;  // points that were passed, and deadlines that fired
   bool complete = true;     // exhaust(): there is no other schedule within the bounds
 };
 
