@@ -1,9 +1,7 @@
 // Where goroutines begin and end, and the calls they make about themselves.
 #include <errno.h>
-#include <sched.h>
 
 #include <algorithm>
-#include <exception>
 #include <new>
 #include <stdexcept>
 #include <utility>
@@ -129,84 +127,7 @@ void ready_all(goroutine_list& list) noexcept {
   while (goroutine* g = list.pop()) submit(runtime_of(g), g);
 }
 
-void yield(worker* w, give_way how) noexcept {
-  goroutine* g = w->g;
-  g->state.store(status::runnable, std::memory_order_relaxed);
-  proc* p = enter(w);
-  goroutine* n = nullptr;
-  if (p == nullptr || how != give_way::here) {
-    runtime_state* rt = runtime_of(g);
-    w->attention_word.fetch_and(~(attention::slice | attention::crowd), std::memory_order_relaxed);
-    if (how == give_way::tired) {
-      if (p != nullptr) p->tired_at = clock_of(rt);
-      rt->inject.push_tired(g);
-    } else {
-      rt->inject.push(g);
-    }
-    maybe_wake(rt);
-  } else if (w->attention_word.load(std::memory_order_relaxed) != 0) {
-    push_local(p, g);
-    maybe_wake(p->rt);
-  } else {
-    n = take_local(p);
-    if (n == nullptr && p->until_look != look_every && p->rt->inject.size() == 0) {
-      g->state.store(status::running, std::memory_order_relaxed);
-      leave(w);
-      return;  // nobody to give way to
-    }
-    push_local(p, g);
-    if (n != nullptr) {
-      if (ready_to_run(p, n)) {
-        bump(p->switches);
-      } else {
-        w->picked = n;
-        n = nullptr;
-      }
-    }
-    maybe_wake(p->rt);
-  }
-  switch_away(w, g, n);
-  resumed();
-}
-
 namespace {
-
-// The goroutine runs on its own thread without a processor: take an idle one or stand in line.
-void acquire_proc(worker* w) noexcept {
-  w->in_runtime.store(1, std::memory_order_relaxed);
-  light_barrier();
-  if (settled_proc(w) == nullptr) {
-    runtime_state* rt = w->rt;
-    if (proc* p = take_idle_proc(rt)) {
-      bind(w, p);
-      no_stray(w);
-    } else {
-      goroutine* g = w->g;
-      g->state.store(status::runnable, std::memory_order_relaxed);
-      w->strays == stray::computes ? rt->inject.push_tired(g) : rt->inject.push(g);
-      no_stray(w);
-      maybe_wake(rt);
-      switch_away(w, g, nullptr);
-      w = current();
-    }
-  }
-  leave(w);
-}
-
-// The runtime has ended: this goroutine is not resumed any more.
-[[noreturn]] void abandon(worker* w) noexcept {
-  goroutine* g = w->g;
-  lose_task(*g);
-  enter(w);
-  pack(w);
-  arch::unwatched_edges::release(&w->rt->live_threads);  // as in switch_away()
-  arch::switch_context(&g->ctx, &w->loop, g);
-  base::fatal("a goroutine was resumed after its runtime ended");
-}
-
-void check_canary(const goroutine& g, const arch::stack& s) noexcept {
-  if (!s.guarded && !arch::canary_intact(s)) report_overflow(g, s);
-}
 
 void free_closure(goroutine* g) noexcept {
   if ((g->extras & goroutine::boxed) != 0) ::operator delete(g->closure_data(), std::align_val_t(64));
@@ -225,31 +146,6 @@ void call_closure(goroutine* g) {
   free_closure(g);
   detail::end_locals(g);
 }
-
-}  // namespace
-
-void attend(worker* w, const act& what) {
-  const std::uint32_t a = w->attention_word.load(std::memory_order_relaxed);
-  if ((a & attention::forked) != 0) check_fork();
-  if (w->g == nullptr) return;
-  if ((a & attention::stop) != 0) abandon(w);
-  if ((a & attention::simulated) != 0) {
-    w->rt->sim->point(w, what);
-    return;
-  }
-  if ((a & attention::canary) != 0)
-    if (const arch::stack* s = w->rt->stacks.find(__builtin_frame_address(0))) check_canary(*w->g, *s);
-  if ((a & attention::no_proc) != 0) {
-    acquire_proc(w);
-    w = current();
-  }
-  if ((a & attention::slice) != 0)
-    yield(w, give_way::tired);
-  else if ((a & attention::crowd) != 0)
-    yield(w, give_way::to_all);
-}
-
-namespace {
 
 // end() disposes of the goroutine that has just ended. It returns if the next one can start on this
 // very stack, as the worker's goroutine; otherwise it leaves the stack for good.
@@ -431,129 +327,11 @@ void blocking_end() noexcept {
   *sched::current()->errno_place = kept;
 }
 
-namespace {
-
-// on_fiber_of: while it lives g, which runs, is the stack's fiber to the race detector. What is done on
-// a stack is done by its fiber; so whoever has the stack next goes on where the one before has ended.
-class on_fiber_of {
- public:
-#if defined(SKEIN_TSAN_FIBERS)
-  on_fiber_of(goroutine* g, arch::stack* s) noexcept : g_(g), before_(std::exchange(g->ctx.fiber, s->own_fiber())) {
-    __tsan_switch_to_fiber(g->ctx.fiber, 0);
-  }
-  on_fiber_of(const on_fiber_of&) = delete;
-  on_fiber_of& operator=(const on_fiber_of&) = delete;
-  ~on_fiber_of() {
-    g_->ctx.fiber = before_;
-    __tsan_switch_to_fiber(before_, 0);
-  }
-
- private:
-  goroutine* g_;
-  void* before_;
-#else
-  on_fiber_of(goroutine*, arch::stack*) noexcept {}
-#endif
-};
-
-}  // namespace
-
-void call_on_big_stack(void (*f)(void*), void* arg) {
-  sched::worker* w = sched::current();
-  goroutine* g = w->g;
-  if (g == nullptr) {
-    f(arg);
-    return;
-  }
-  runtime_state* rt = w->rt;
-  arch::stack* big = rt->stacks.take(arch::stack_classes - 1, 1);
-  if (big == nullptr) throw std::bad_alloc();
-  struct giver {
-    runtime_state* rt;
-    arch::stack* s;
-    ~giver() {
-      s->next = nullptr;
-      rt->stacks.put(s->cls, s);
-    }
-  } give_back{rt, big};
-  const on_fiber_of fiber(g, big);
-#if defined(SKEIN_SEES_ASAN)
-  struct frame {
-    void (*f)(void*);
-    void* arg;
-    goroutine* g;
-    const void* bottom;
-    std::size_t size;
-    void* fake;
-    std::exception_ptr error;
-    [[gnu::no_sanitize_address]] static void enter(void* p) {
-      auto* fr = static_cast<frame*>(p);
-      __sanitizer_finish_switch_fiber(nullptr, nullptr, nullptr);
-      try {
-        fr->f(fr->arg);
-      } catch (...) {
-        fr->error = std::current_exception();
-      }
-      __sanitizer_start_switch_fiber(nullptr, fr->bottom, fr->size);
-    }
-  } fr{f, arg, g, g->ctx.bottom, g->ctx.size, nullptr, nullptr};
-  g->ctx.bottom = big->limit();
-  g->ctx.size = static_cast<std::size_t>(big->top() - big->limit());
-  __sanitizer_start_switch_fiber(&fr.fake, g->ctx.bottom, g->ctx.size);
-  skein_call_on_stack(&frame::enter, &fr, big->top());
-  __sanitizer_finish_switch_fiber(fr.fake, nullptr, nullptr);
-  g->ctx.bottom = fr.bottom;
-  g->ctx.size = fr.size;
-  if (fr.error) std::rethrow_exception(fr.error);
-#else
-  skein_call_on_stack(f, arg, big->top());
-#endif
-}
-
 }  // namespace detail
-
-SKEIN_NOINLINE void yield() {
-  sched::worker* w = sched::current();
-  if (w->g == nullptr) {
-    ::sched_yield();
-    return;
-  }
-  if (w->attention_word.load(std::memory_order_relaxed) != 0) {
-    sched::attend(w, {sched::simulation::yields, nullptr, __builtin_return_address(0)});
-    w = sched::current();
-    if (w->rt->sim != nullptr) return;
-  }
-  sched::yield(w, sched::give_way::here);
-}
-
-void checkpoint() { sched::attend_if_asked("checkpoint"); }
 
 void exit_goroutine() {
   if (sched::current_goroutine() == nullptr) throw misuse("skein: exit_goroutine() outside a goroutine");
   throw sched::goexit();
-}
-
-void lock_os_thread() {
-  sched::worker* w = sched::current();
-  if (w->g == nullptr || w->rt->sim != nullptr) return;
-  detail::goroutine* g = w->g;
-  if (g->lock_depth == 255) throw misuse("skein: lock_os_thread() nested too deeply");
-  if (g->lock_depth++ != 0) return;
-  g->locked_to = w;
-  g->hold.fetch_or(detail::goroutine::locked, std::memory_order_relaxed);
-  w->locked_g = g;
-  w->attention_word.fetch_or(sched::attention::locked, std::memory_order_relaxed);
-}
-
-void unlock_os_thread() {
-  sched::worker* w = sched::current();
-  if (w->g == nullptr || w->rt->sim != nullptr) return;
-  detail::goroutine* g = w->g;
-  if (g->lock_depth == 0) throw misuse("skein: unlock_os_thread() without lock_os_thread()");
-  if (--g->lock_depth != 0) return;
-  g->hold.fetch_and(static_cast<std::uint8_t>(~detail::goroutine::locked), std::memory_order_relaxed);
-  w->locked_g = nullptr;
-  w->attention_word.fetch_and(~sched::attention::locked, std::memory_order_relaxed);
 }
 
 std::size_t num_goroutine() noexcept {

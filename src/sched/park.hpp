@@ -270,12 +270,6 @@ inline void collect(waiter* w, goroutine_list& list) noexcept {
     wake_thread(w);
 }
 
-// yield() gives way to the other runnable goroutines: to those of its own processor, or to all. A tired
-// one has used up its time, and goes on when nobody else is runnable or one like it has had a turn long
-// enough ago.
-enum class give_way { here, to_all, tired };
-void yield(worker* w, give_way how) noexcept;
-
 // thread_wait() blocks a plain thread until the waiter is woken, or claims it for `timeout_index`
 // when the deadline passes first. when == never: no deadline.
 void thread_wait(waiter& w, std::int64_t when, std::uint32_t timeout_index) noexcept;

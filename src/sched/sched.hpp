@@ -57,6 +57,10 @@ void wake_monitor(runtime_state* rt) noexcept;
 void note_thread_end(runtime_state* rt) noexcept;
 void describe_loop(worker* w) noexcept;  // tells the sanitizers about the calling thread's own stack
 
+// attend.cpp
+// check_canary() ends the process if s has no guard and has overflowed.
+void check_canary(const goroutine& g, const arch::stack& s) noexcept;
+
 // entry.cpp
 goroutine* new_goroutine(runtime_state* rt, const go_options& o, const void* site);
 void free_goroutine(runtime_state* rt, proc* p, goroutine* g) noexcept;
