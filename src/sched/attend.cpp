@@ -1,6 +1,8 @@
 // What a goroutine does when somebody asks for its worker's attention, and when it gives way by itself.
 #include <sched.h>
 
+#include <utility>
+
 #include "sched/sched.hpp"
 #include "sched/sim.hpp"
 #include "skein/go.hpp"
@@ -79,13 +81,19 @@ void acquire_proc(worker* w) noexcept {
   goroutine* g = w->g;
   lose_task(*g);
   enter(w);
-  pack(w);
+  *exceptions(w) = {};
   arch::unwatched_edges::release(&w->rt->live_threads);  // as in switch_away()
   arch::switch_context(&g->ctx, &w->loop, g);
   base::fatal("a goroutine was resumed after its runtime ended");
 }
 
 }  // namespace
+
+SKEIN_COLD void switch_in_handler(worker* w, goroutine* g, goroutine* n) noexcept {
+  const eh_globals own = std::exchange(*exceptions(w), {});
+  switch_with_errno(w, g, n);
+  *exceptions(current()) = own;
+}
 
 void check_canary(const goroutine& g, const arch::stack& s) noexcept {
   if (!s.guarded && !arch::canary_intact(s)) report_overflow(g, s);

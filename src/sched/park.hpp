@@ -136,41 +136,15 @@ SKEIN_ALWAYS_INLINE void release_held(void* before) noexcept {
 }
 
 // What travels with a goroutine besides its registers: errno, and the exceptions it is handling.
-struct baggage {
-  void* caught;
-  unsigned uncaught;
-  int error;
-};
 struct eh_globals {  // the layout that the C++ ABI gives __cxa_eh_globals
   void* caught;
   unsigned uncaught;
 };
 SKEIN_ALWAYS_INLINE eh_globals* exceptions(worker* w) noexcept { return reinterpret_cast<eh_globals*>(w->exceptions); }
 
-SKEIN_ALWAYS_INLINE baggage pack(worker* w) noexcept {
-  eh_globals* e = exceptions(w);
-  const baggage b{e->caught, e->uncaught, *w->errno_place};
-  if (b.caught != nullptr || b.uncaught != 0) [[unlikely]] {
-    e->caught = nullptr;
-    e->uncaught = 0;
-  }
-  return b;
-}
-SKEIN_ALWAYS_INLINE void unpack(const baggage& b) noexcept {
-  worker* w = current();  // perhaps another one than before
-  arch::unwatched_edges::acquire(&w->loop);  // its thread's start: what is thread_local there
-  *w->errno_place = b.error;
-  if (b.caught != nullptr || b.uncaught != 0) [[unlikely]] {
-    eh_globals* e = exceptions(w);
-    e->caught = b.caught;
-    e->uncaught = b.uncaught;
-  }
-}
-
-// switch_away() leaves g for n, or for the scheduler loop when n is null, and returns when g runs
-// again. The loop has the floating-point modes of the runtime, and so has every goroutine that begins.
-SKEIN_ALWAYS_INLINE void switch_away(worker* w, goroutine* g, goroutine* n) noexcept {
-  const baggage b = pack(w);
+// switch_with_errno() is switch_away() of a goroutine that handles no exception.
+SKEIN_ALWAYS_INLINE void switch_with_errno(worker* w, goroutine* g, goroutine* n) noexcept {
+  const int error = *w->errno_place;
   arch::context* to = &w->loop;
   bool fp = false;
   arch::fp_control modes;
@@ -184,7 +158,20 @@ SKEIN_ALWAYS_INLINE void switch_away(worker* w, goroutine* g, goroutine* n) noex
   arch::unwatched_edges::release(&w->rt->live_threads);  // pairs with the end of a worker and of the runtime
   release_held(arch::switch_context(&g->ctx, to, g));
   if (fp) arch::set_fp_control(modes);
-  unpack(b);
+  w = current();                             // perhaps another one than before
+  arch::unwatched_edges::acquire(&w->loop);  // its thread's start: what is thread_local there
+  *w->errno_place = error;
+}
+
+// switch_away() leaves g for n, or for the scheduler loop when n is null, and returns when g runs
+// again. The loop has the floating-point modes of the runtime, and so has every goroutine that begins.
+void switch_in_handler(worker* w, goroutine* g, goroutine* n) noexcept;  // takes the exceptions along
+SKEIN_ALWAYS_INLINE void switch_away(worker* w, goroutine* g, goroutine* n) noexcept {
+  const eh_globals& e = *exceptions(w);
+  if (e.caught != nullptr || e.uncaught != 0) [[unlikely]]
+    switch_in_handler(w, g, n);
+  else
+    switch_with_errno(w, g, n);
 }
 
 void count_park(worker* w) noexcept;  // without a processor
