@@ -160,8 +160,9 @@ void contexts() {
     auto [ctx, cancel] = skein::with_cancel(skein::background());
     const skein::chan<int> c;
     skein::wait_group wg;
-    const bool waits = attempt(
-        [&] { wg.go([&, inner = ctx] { attempt([&] { require(!c.recv(inner), "cancelled"); }); }); });
+    const bool waits = attempt([&] {
+      wg.go([&, inner = ctx] { attempt([&] { require(!c.recv(inner), "cancelled"); }); });
+    });
     std::atomic<bool> called{false};
     bool registered = attempt([&] { skein::after_func(ctx, [&] { called = true; }); });
     cancel();
@@ -476,6 +477,49 @@ TEST(faults_for_ever, without_membarrier_everything_runs) {
       40);
   EXPECT_EQ(end.signal, 0) << end.text;
   EXPECT_EQ(end.status, 0) << end.text;
+}
+
+// Many lines, in a report that ends the process.
+void fall_asleep() {
+  skein::run(
+      [] {
+        const skein::chan<int> never;
+        for (int i = 0; i < 300; ++i) skein::go([never] { never.recv(); });
+        never.recv();
+      },
+      watched::procs(2));
+}
+
+void expect_whole_report(const everywhere::child_end& end) {
+  EXPECT_EQ(end.status, 2) << end.text;
+  EXPECT_TRUE(end.text.starts_with("fatal error: all goroutines are asleep - deadlock!\n\n"))
+      << end.text;
+  int origins = 0;
+  for (std::size_t at = 0; (at = end.text.find("]:\n\tcreated by ", at)) != std::string::npos; ++at)
+    ++origins;
+  EXPECT_EQ(origins, 301) << end.text;
+  EXPECT_TRUE(end.text.ends_with("\n"));
+}
+
+int every_second_report_is_interrupted(call c) noexcept {
+  return c == call::report && left.fetch_add(1, std::memory_order_relaxed) % 2 == 0 ? EINTR : 0;
+}
+
+// covers: D2
+TEST(faults_of_reports, one_that_is_interrupted_is_whole) {
+  expect_whole_report(watched::child([] {
+    skein::sys::set_fault_hook(&every_second_report_is_interrupted);
+    fall_asleep();
+  }));
+}
+
+// covers: D2
+TEST(faults_of_reports, one_to_a_full_pipe_that_does_not_block_is_whole) {
+  expect_whole_report(watched::child([] {
+    fcntl(STDERR_FILENO, F_SETPIPE_SZ, 4096);
+    fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK);
+    fall_asleep();
+  }));
 }
 
 }  // namespace

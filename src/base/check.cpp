@@ -1,11 +1,14 @@
 #include "base/check.hpp"
 
+#include <errno.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
+#include "base/sys.hpp"
 #include "skein/detail/atomic.hpp"
 
 namespace skein::inline SKEIN_ABI::base {
@@ -39,9 +42,15 @@ text& text::operator<<(const void* v) noexcept {
 void text::print() const noexcept {
   std::size_t done = 0;
   while (done < len_) {
-    const ssize_t n = ::write(STDERR_FILENO, buf_ + done, len_ - done);
-    if (n <= 0) return;
-    done += static_cast<std::size_t>(n);
+    const long n = sys::report(buf_ + done, len_ - done);
+    if (n > 0) {
+      done += static_cast<std::size_t>(n);
+    } else if (n == -EAGAIN) {  // somebody made it non-blocking, for us as well
+      pollfd room{STDERR_FILENO, POLLOUT, 0};
+      ::poll(&room, 1, -1);
+    } else if (n != -EINTR) {
+      return;
+    }
   }
 }
 

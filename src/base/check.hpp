@@ -15,7 +15,7 @@ class text {
   text& operator<<(const char* s) noexcept;
   text& operator<<(std::uint64_t n) noexcept;
   text& operator<<(const void* p) noexcept;
-  void print() const noexcept;  // one write to stderr
+  void print() const noexcept;  // to stderr, all of it, in one write if it takes it
   std::string_view view() const noexcept { return {buf_, len_}; }
 
  private:

@@ -193,6 +193,11 @@ long write(int fd, const void* p, std::size_t n) noexcept {
   return result(::write(fd, p, n));
 }
 
+long report(const void* p, std::size_t n) noexcept {
+  if (const int e = fault(call::report)) return -e;
+  return result(::write(STDERR_FILENO, p, n));
+}
+
 void close(int fd) noexcept { ::close(fd); }
 
 std::int64_t monotonic_ns() noexcept {

@@ -10,7 +10,7 @@
 // - the write of a signal handler: it fails when the pipe is full of signals that nobody has read;
 // - what happens once, before the first goroutine: handlers, environment, resource limits, shadow
 //   stacks, sigaltstack of a thread (which does without);
-// - reports and ends of the process.
+// - ends of the process, and the stack in a report, which the C library writes.
 #pragma once
 
 #include <pthread.h>
@@ -52,7 +52,7 @@ class unseen {
 enum class call : std::uint8_t {
   allocate, mmap, madvise, mprotect, futex, membarrier, thread_create,
   epoll_create, epoll_ctl, epoll_wait, epoll_pwait2, eventfd, open, pipe, pidfd_open, process_madvise,
-  read, write, count
+  read, write, report, count
 };
 
 // fault_hook is asked before each call and returns the errno to fail with, or 0 to go on.
@@ -85,6 +85,7 @@ int open(const char* path, int flags) noexcept;
 int pipe(int (&ends)[2]) noexcept;  // reads block, writes do not
 long read(int fd, void* p, std::size_t n) noexcept;
 long write(int fd, const void* p, std::size_t n) noexcept;
+long report(const void* p, std::size_t n) noexcept;  // to stderr
 void close(int fd) noexcept;
 std::int64_t monotonic_ns() noexcept;
 

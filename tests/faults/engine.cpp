@@ -18,7 +18,8 @@ constexpr const char* names[kinds] = {"allocate",  "mmap",       "madvise",     
                                       "futex",     "membarrier", "thread_create", "epoll_create",
                                       "epoll_ctl", "epoll_wait", "epoll_pwait2",  "eventfd",
                                       "open",      "pipe",       "pidfd_open",    "process_madvise",
-                                      "read",      "write",      "callback",      "clock"};
+                                      "read",      "write",      "report",        "callback",
+                                      "clock"};
 constexpr const char* ways[] = {"none", "nth", "from_nth", "every_nth", "two", "signals"};
 
 // armed is the switch: a release after the plan is written, an acquire before it is read. Whoever is still
