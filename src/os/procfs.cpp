@@ -15,9 +15,14 @@ namespace {
 // The beginning of a small file, ended by a zero; empty if it cannot be read.
 template <std::size_t N> void read_start(const char* path, char (&into)[N]) noexcept {
   const int fd = sys::open(path, O_RDONLY);
-  const long got = fd < 0 ? -1 : sys::read(fd, into, N - 1);
+  std::size_t got = 0;
+  long n = fd < 0 ? -1 : 1;
+  while (n > 0 && got < N - 1) {
+    n = sys::read(fd, into + got, N - 1 - got);
+    if (n > 0) got += static_cast<std::size_t>(n);
+  }
   if (fd >= 0) sys::close(fd);
-  into[got > 0 ? got : 0] = 0;
+  into[n >= 0 ? got : 0] = 0;  // half a number would be another one
 }
 
 }  // namespace
