@@ -78,18 +78,22 @@ static int own_pidfd() noexcept {
 
 void give_back(const iovec* pages, int n) noexcept {
 #if defined(SYS_process_madvise) && defined(SYS_pidfd_open)
-  // One call for all, where the kernel lets a process do that to itself (Linux 6.13).
+  // One call for all, where the kernel lets a process do that to itself (Linux 6.13). It may end before the last
+  // of them, for one that it cannot give back; then each has a call of its own.
   static detail::atomic<bool> together{true};
   if (n > 1 && together.load(std::memory_order_relaxed)) {
     const int self = own_pidfd();
+    long r = self;
     if (self >= 0) {
       const int e = fault(call::process_madvise);
-      const long r = e != 0 ? -e : result(::syscall(SYS_process_madvise, self, pages, n, MADV_DONTNEED, 0));
+      r = e != 0 ? -e : result(::syscall(SYS_process_madvise, self, pages, n, MADV_DONTNEED, 0));
       ::close(self);
-      if (r >= 0) return;
+      long all = 0;
+      for (int i = 0; i < n; ++i) all += static_cast<long>(pages[i].iov_len);
+      if (r == all) return;
     }
     // Out of descriptors it may be possible later.
-    if (self != -EMFILE && self != -ENFILE) together.store(false, std::memory_order_relaxed);
+    if (r < 0 && r != -EMFILE && r != -ENFILE) together.store(false, std::memory_order_relaxed);
   }
 #endif
   for (int i = 0; i < n; ++i) advise(pages[i].iov_base, pages[i].iov_len, MADV_DONTNEED);
