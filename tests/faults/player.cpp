@@ -1,9 +1,12 @@
 #include "faults/player.hpp"
 
 #include <cerrno>
+#include <chrono>
+#include <condition_variable>
 #include <csignal>
 #include <cstdio>
 #include <memory>
+#include <mutex>
 #include <thread>
 
 #include <dirent.h>
@@ -36,7 +39,11 @@ class watchdog {
  public:
   explicit watchdog(const board& b) : thread_([this, &b] { watch(b); }) {}
   ~watchdog() {
-    done_ = true;
+    {
+      const std::lock_guard hold(lock_);
+      done_ = true;
+    }
+    ended_.notify_one();
     thread_.join();
   }
 
@@ -45,9 +52,8 @@ class watchdog {
     const skein::debug::foreign_idle idle;
     long before = -1;
     int same = 0;
-    for (int i = 0; !done_; ++i) {
-      usleep(20'000);
-      if (i % 100 != 0) continue;
+    std::unique_lock hold(lock_);
+    while (!ended_.wait_for(hold, std::chrono::seconds(2), [this] { return done_; })) {
       const long now = b.plays.load(std::memory_order_relaxed);
       same = now == before ? same + 1 : 0;
       before = now;
@@ -57,8 +63,10 @@ class watchdog {
     }
   }
 
-  std::atomic<bool> done_{false};
-  std::thread thread_;
+  std::mutex lock_;
+  std::condition_variable ended_;
+  bool done_ = false;
+  std::thread thread_;  // last: it uses the others
 };
 
 // sniper: sends a thousand signals a second to threads of the process, one of two: with SA_RESTART, without.
