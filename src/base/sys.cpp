@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <new>
 
 namespace skein::inline SKEIN_ABI {
@@ -20,6 +21,18 @@ detail::atomic<fault_hook> hook{nullptr};
 int fault(call c) noexcept {
   const fault_hook h = hook.load(std::memory_order_relaxed);
   return h == nullptr ? 0 : h(c);
+}
+
+// For a call that may do less than it is asked for.
+template <class N> int fault(call c, [[maybe_unused]] N& asked) noexcept {
+  const int e = fault(c);
+#if defined(SKEIN_ALL_FAULTS)
+  if (e < 0) {
+    asked = std::min(asked, static_cast<N>(-e));
+    return 0;
+  }
+#endif
+  return e;
 }
 
 long result(long r) noexcept { return r < 0 ? -errno : r; }
@@ -35,7 +48,7 @@ long futex_sleep(detail::atomic<std::uint32_t>& word, std::uint32_t expected, co
                           FUTEX_BITSET_MATCH_ANY));
 }
 
-#if defined(SKEIN_CLOCK_HOOK)
+#if defined(SKEIN_ALL_FAULTS)
 detail::atomic<clock_hook> clock{nullptr};
 constexpr std::int64_t look_ns = 1'000'000;
 
@@ -52,7 +65,7 @@ long futex_look(detail::atomic<std::uint32_t>& word, std::uint32_t expected, con
 }  // namespace
 
 void set_fault_hook(fault_hook h) noexcept { hook.store(h, std::memory_order_relaxed); }
-#if defined(SKEIN_CLOCK_HOOK)
+#if defined(SKEIN_ALL_FAULTS)
 void set_clock_hook(clock_hook h) noexcept { clock.store(h, std::memory_order_relaxed); }
 #endif
 
@@ -85,8 +98,9 @@ void give_back(const iovec* pages, int n) noexcept {
     const int self = own_pidfd();
     long r = self;
     if (self >= 0) {
-      const int e = fault(call::process_madvise);
-      r = e != 0 ? -e : result(::syscall(SYS_process_madvise, self, pages, n, MADV_DONTNEED, 0));
+      int asked = n;
+      const int e = fault(call::process_madvise, asked);
+      r = e != 0 ? -e : result(::syscall(SYS_process_madvise, self, pages, asked, MADV_DONTNEED, 0));
       ::close(self);
       long all = 0;
       for (int i = 0; i < n; ++i) all += static_cast<long>(pages[i].iov_len);
@@ -106,7 +120,7 @@ int protect_none(void* p, std::size_t bytes) noexcept {
 
 int futex_wait(detail::atomic<std::uint32_t>& word, std::uint32_t expected, const timespec* abs_monotonic) noexcept {
   if (const int e = fault(call::futex)) return -e;
-#if defined(SKEIN_CLOCK_HOOK)
+#if defined(SKEIN_ALL_FAULTS)
   if (abs_monotonic != nullptr && clock.load(std::memory_order_relaxed) != nullptr)
     return static_cast<int>(futex_look(word, expected, *abs_monotonic));
 #endif
@@ -150,8 +164,8 @@ int epoll_ctl(int ep, int op, int fd, epoll_event* ev) noexcept {
 }
 
 int epoll_wait(int ep, epoll_event* events, int n, std::int64_t timeout_ns) noexcept {
-  if (const int e = fault(call::epoll_wait)) return -e;
-#if defined(SKEIN_CLOCK_HOOK)
+  if (const int e = fault(call::epoll_wait, n)) return -e;
+#if defined(SKEIN_ALL_FAULTS)
   if (timeout_ns > look_ns && clock.load(std::memory_order_relaxed) != nullptr) timeout_ns = look_ns;
 #endif
 #if defined(SYS_epoll_pwait2)
@@ -188,7 +202,7 @@ int pipe(int (&ends)[2]) noexcept {
 }
 
 long read(int fd, void* p, std::size_t n) noexcept {
-  if (const int e = fault(call::read)) return -e;
+  if (const int e = fault(call::read, n)) return -e;
   return result(::read(fd, p, n));
 }
 
@@ -198,14 +212,14 @@ long write(int fd, const void* p, std::size_t n) noexcept {
 }
 
 long report(const void* p, std::size_t n) noexcept {
-  if (const int e = fault(call::report)) return -e;
+  if (const int e = fault(call::report, n)) return -e;
   return result(::write(STDERR_FILENO, p, n));
 }
 
 void close(int fd) noexcept { ::close(fd); }
 
 std::int64_t monotonic_ns() noexcept {
-#if defined(SKEIN_CLOCK_HOOK)
+#if defined(SKEIN_ALL_FAULTS)
   if (const clock_hook h = clock.load(std::memory_order_relaxed)) return h(kernel_ns());
 #endif
   return kernel_ns();

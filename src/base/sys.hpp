@@ -55,14 +55,15 @@ enum class call : std::uint8_t {
   read, write, report, count
 };
 
-// fault_hook is asked before each call and returns the errno to fail with, or 0 to go on.
+// fault_hook is asked before each call and returns the errno to fail with, or 0 to go on. What follows
+// SKEIN_ALL_FAULTS is for tests/faults alone, which builds sys.cpp with it. There the hook may also say, as a
+// negative number, how much read, report, epoll_wait and process_madvise do of what they are asked for.
 using fault_hook = int (*)(call) noexcept;
 void set_fault_hook(fault_hook h) noexcept;
 
-#if defined(SKEIN_CLOCK_HOOK)
-// clock_hook turns the kernel's time into the runtime's, for tests with clocks that jump and stand still. Only
-// tests/faults builds sys.cpp with it. As long as there is one no timed wait lasts longer than a millisecond
-// without another look at the time.
+#if defined(SKEIN_ALL_FAULTS)
+// clock_hook turns the kernel's time into the runtime's, for tests with clocks that jump and stand still. As long
+// as there is one no timed wait lasts longer than a millisecond without another look at the time.
 using clock_hook = std::int64_t (*)(std::int64_t kernel_ns) noexcept;
 void set_clock_hook(clock_hook h) noexcept;
 #endif

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <sstream>
 #include <stdexcept>
 
@@ -14,12 +15,11 @@
 namespace faults {
 namespace {
 
-constexpr const char* names[kinds] = {"allocate",  "mmap",       "madvise",       "mprotect",
-                                      "futex",     "membarrier", "thread_create", "epoll_create",
-                                      "epoll_ctl", "epoll_wait", "epoll_pwait2",  "eventfd",
-                                      "open",      "pipe",       "pidfd_open",    "process_madvise",
-                                      "read",      "write",      "report",        "callback",
-                                      "clock"};
+constexpr const char* names[kinds] = {
+    "allocate",      "mmap",         "madvise",    "mprotect",        "futex",        "membarrier",
+    "thread_create", "epoll_create", "epoll_ctl",  "epoll_wait",      "epoll_pwait2", "eventfd",
+    "open",          "pipe",         "pidfd_open", "process_madvise", "read",         "write",
+    "report",        "callback",     "clock",      "signal"};
 constexpr const char* ways[] = {"none", "nth", "from_nth", "every_nth", "two", "signals"};
 
 // armed is the switch: a release after the plan is written, an acquire before it is read. Whoever is still
@@ -28,9 +28,16 @@ plan current;
 std::atomic<bool> armed{false};
 std::atomic<long> seen[kinds];
 std::atomic<long> hits{0};
+std::atomic<long> given[kinds][places];  // hits, by answer
 std::atomic<long> live{0};
 
 bool meets(const fault& f, kind k, long n) noexcept { return k == f.what && n == f.n; }
+
+int hit(kind k, int answer) noexcept {
+  hits.fetch_add(1, std::memory_order_relaxed);
+  given[k][place_of(answer)].fetch_add(1, std::memory_order_relaxed);
+  return answer;
+}
 
 // fire() counts a call and returns what it is to be answered, 0 for nothing unusual.
 int fire(kind k) noexcept {
@@ -53,9 +60,7 @@ int fire(kind k) noexcept {
                                         : nullptr;
       break;
   }
-  if (f == nullptr) return 0;
-  hits.fetch_add(1, std::memory_order_relaxed);
-  return f->error;
+  return f == nullptr ? 0 : hit(k, f->answer);
 }
 
 // allocate() of the seam ends in operator new, which asks itself.
@@ -107,7 +112,7 @@ void take_signals() {
 }
 
 std::string text_of(const fault& f) {
-  return std::string(names[f.what]) + ':' + std::to_string(f.error) + ':' + std::to_string(f.n);
+  return std::string(names[f.what]) + ':' + std::to_string(f.answer) + ':' + std::to_string(f.n);
 }
 
 template <class Names> int index_of(const Names& all, const std::string& name) {
@@ -117,15 +122,31 @@ template <class Names> int index_of(const Names& all, const std::string& name) {
 }
 
 fault parse_fault(std::istream& in) {
-  std::string name, error, n;
-  if (!std::getline(in, name, ':') || !std::getline(in, error, ':') || !std::getline(in, n, ','))
-    throw std::invalid_argument("a fault is KIND:ERRNO:N");
-  return {index_of(names, name), std::stoi(error), std::stol(n)};
+  std::string name, answer, n;
+  if (!std::getline(in, name, ':') || !std::getline(in, answer, ':') || !std::getline(in, n, ','))
+    throw std::invalid_argument("a fault is KIND:ANSWER:N");
+  const fault f{index_of(names, name), std::stoi(answer), std::stol(n)};
+  if (f.answer < least_answer || f.answer >= places + least_answer)
+    throw std::invalid_argument("no call is answered " + answer);
+  return f;
 }
 
 }  // namespace
 
-const char* name_of(kind k) noexcept { return names[k]; }
+std::string describe(kind k, int answer) {
+  const std::string name = names[k];
+  switch (k) {
+    case callback_call: return name + " throws";
+    case signal_came: return name + " SIG" + sigabbrev_np(answer);
+    case clock_look:
+      return name + (answer == jumps_hours      ? " jumps by hours"
+                     : answer == jumps_a_little ? " jumps a little"
+                                                : " stands still");
+    default:
+      return name + ' ' +
+             (answer < 0 ? "short, " + std::to_string(-answer) : strerrorname_np(answer));
+  }
+}
 
 std::string text_of(const plan& p) {
   std::string text = ways[static_cast<int>(p.way)];
@@ -149,6 +170,8 @@ void arm(const plan& p) {
   current = p;
   for (auto& n : seen) n.store(0, std::memory_order_relaxed);
   hits.store(0, std::memory_order_relaxed);
+  for (auto& of_kind : given)
+    for (auto& n : of_kind) n.store(0, std::memory_order_relaxed);
   const bool of_time = p.first.what == clock_look;
   skein::sys::set_fault_hook(&on_call);
   if (of_time) skein::sys::set_clock_hook(&on_look);
@@ -162,6 +185,9 @@ long disarm() noexcept {
 }
 
 long calls(kind k) noexcept { return seen[k].load(std::memory_order_relaxed); }
+long faults(kind k, int answer) noexcept {
+  return given[k][place_of(answer)].load(std::memory_order_relaxed);
+}
 long live_blocks() noexcept { return live.load(std::memory_order_relaxed); }
 
 void advance(std::int64_t ns) noexcept {
@@ -169,7 +195,7 @@ void advance(std::int64_t ns) noexcept {
   skein::sys::set_clock_hook(&on_look);
 }
 
-void note_signal() noexcept { hits.fetch_add(1, std::memory_order_relaxed); }
+void note_signal(int sig) noexcept { hit(signal_came, sig); }
 
 void callback() {
   if (fire(callback_call) != 0) throw thrown();

@@ -24,21 +24,30 @@ namespace faults {
 using skein::sys::call;
 
 // Kinds of calls: those of the seam (`allocate` being each use of operator new, whoever makes it), a
-// function of the program that skein calls, a look at the clock.
+// function of the program that skein calls, a look at the clock, a signal that came.
 using kind = int;
 constexpr kind of(call c) noexcept { return static_cast<kind>(c); }
 inline constexpr kind callback_call = of(call::count);
 inline constexpr kind clock_look = callback_call + 1;
-inline constexpr kind kinds = clock_look + 1;
-const char* name_of(kind k) noexcept;
+inline constexpr kind signal_came = clock_look + 1;
+inline constexpr kind kinds = signal_came + 1;
 
-// What a look at the clock can meet, in the place of an errno.
+// An answer is an errno, or with a minus how much a call does at most that could do more. What a look at the clock
+// can meet stands in its place, the number of a signal, and 1 for what a callback throws. place_of() makes it the
+// index of a table, answer_at() is the answer back.
 enum clock_fault : int { jumps_hours = 1, jumps_a_little = 2, stands_still = 3 };
+inline constexpr int places = 64;
+inline constexpr int least_answer = -16;
+constexpr int place_of(int answer) noexcept { return answer < 0 ? answer + places : answer; }
+constexpr int answer_at(int place) noexcept {
+  return place < places + least_answer ? place : place - places;
+}
+std::string describe(kind k, int answer);
 
 // fault: what the n-th call of a kind is answered.
 struct fault {
   kind what = 0;
-  int error = 0;
+  int answer = 0;
   long n = 1;
 };
 
@@ -53,9 +62,11 @@ std::string text_of(const plan& p);
 plan parse(const std::string& text);
 
 void arm(const plan& p);
-long disarm() noexcept;       // returns how many faults there were
-void note_signal() noexcept;  // one that came is a fault as well
-long calls(kind k) noexcept;  // since arm()
+long disarm() noexcept;              // returns how many faults there were
+void note_signal(int sig) noexcept;  // one that came is a fault as well
+// Since arm():
+long calls(kind k) noexcept;
+long faults(kind k, int answer) noexcept;
 
 // live_blocks() counts what operator new gave and delete has not taken back.
 long live_blocks() noexcept;
@@ -113,5 +124,6 @@ theme times();
 theme locks();
 theme jobs();
 theme outsides();
+theme files();
 
 }  // namespace faults

@@ -37,11 +37,13 @@ struct totals {
   std::atomic<std::size_t> next{0};  // scenario that nobody has taken
   std::atomic<long> plays{0}, calls{0}, hit{0}, faults{0}, not_reached{0}, ends{0}, hangs{0},
       losses{0};
+  tally by_answer;
 };
 
 std::vector<scenario> chosen(const std::vector<std::string>& names) {
   std::vector<scenario> all;
-  for (const theme& t : {starts(), channels(), times(), locks(), jobs(), outsides()})
+  for (const theme& t :
+       {starts(), channels(), times(), locks(), jobs(), outsides(), files()})
     all.insert(all.end(), t.first, t.first + t.count);
   if (names.empty()) return all;
   std::vector<scenario> some;
@@ -64,6 +66,14 @@ void print_row(const char* name, long plays, long calls, long hit, long faults, 
   std::printf("%-20s %7ld %10ld %8ld %10ld %7ld %6ld %6ld %6ld %8.1f\n", name, plays, calls, hit,
               faults, missed, ends, hangs, losses, seconds);
   std::fflush(stdout);
+}
+
+void print_faults(const tally& t) {
+  std::printf("\n%-24s %10s\n", "fault", "times");
+  for (kind k = 0; k < kinds; ++k)
+    for (int p = 0; p < places; ++p)
+      if (const long n = t[static_cast<std::size_t>(k)][static_cast<std::size_t>(p)])
+        std::printf("%-24s %10ld\n", describe(k, answer_at(p)).c_str(), n);
 }
 
 // A scenario's books.
@@ -95,6 +105,8 @@ result play_in_children(const scenario& s, const std::vector<plan>& plans, board
     if (end.signal == SIGABRT && may_end(s, p, end.text)) {
       ++r.ends;
       ++b.faults, ++b.hit;
+      ++b.by_answer[static_cast<std::size_t>(p.first.what)]
+                   [static_cast<std::size_t>(place_of(p.first.answer))];
       continue;
     }
     report(s, p, end);
@@ -127,6 +139,9 @@ void play_scenario(const scenario& s, const options_given& o, totals& t) {
             r.losses, seconds);
   t.plays += b->plays, t.calls += b->calls, t.hit += b->hit, t.faults += b->faults;
   t.not_reached += b->not_reached;
+  for (std::size_t k = 0; k < b->by_answer.size(); ++k)
+    for (std::size_t p = 0; p < b->by_answer[k].size(); ++p)
+      t.by_answer[k][p] += b->by_answer[k][p];
   t.ends += r.ends, t.hangs += r.hangs, t.losses += r.losses;
   munmap(b, sizeof *b);
 }
@@ -156,6 +171,7 @@ int run(const options_given& o) {
   }
   print_row("total", t.plays, t.calls, t.hit, t.faults, t.not_reached, t.ends, t.hangs, t.losses,
             seconds_since(begin));
+  print_faults(t.by_answer);
   const bool good = whole && t.hangs == 0 && t.losses == 0 && t.plays > 0;
   std::printf("faults: %s\n", good ? "ok" : "FAILED");
   return good ? 0 : 1;

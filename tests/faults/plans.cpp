@@ -12,10 +12,11 @@ namespace {
 
 // for_ever: the program can do without the call for good. Without an answer from epoll_wait, read or futex
 // nobody hears of a descriptor, a signal or the end of a time, and a membarrier that was there does not go
-// away. write is not here: it fails only when there is something to be read already.
+// away; but short answers may be all there are. write is not here: it fails only when there is something to be
+// read already. An eventfd that is asked for less than its eight bytes refuses, and stays ready.
 struct answers {
   kind of;
-  std::initializer_list<int> errors;
+  std::initializer_list<int> all;
   bool for_ever;
 };
 const answers ways_to_fail[] = {
@@ -28,14 +29,15 @@ const answers ways_to_fail[] = {
     {of(call::thread_create), {EAGAIN, EPERM}, true},
     {of(call::epoll_create), {EMFILE, ENFILE, ENOMEM}, true},
     {of(call::epoll_ctl), {ENOMEM, ENOSPC}, true},
-    {of(call::epoll_wait), {EINTR}, false},
+    {of(call::epoll_wait), {EINTR, -1}, false},
     {of(call::epoll_pwait2), {ENOSYS, EPERM}, true},
     {of(call::eventfd), {EMFILE, ENFILE, ENOMEM}, true},
     {of(call::open), {EMFILE, ENFILE, ENOMEM}, true},
     {of(call::pipe), {EMFILE, ENFILE}, true},
     {of(call::pidfd_open), {EMFILE, ENFILE, ENOSYS, EPERM}, true},
-    {of(call::process_madvise), {ENOSYS, EPERM, EINVAL}, true},
-    {of(call::read), {EINTR, EAGAIN}, false},
+    {of(call::process_madvise), {ENOSYS, EPERM, EINVAL, -1}, true},
+    {of(call::read), {EINTR, EAGAIN, -1, -9}, false},
+    {of(call::report), {EINTR, EAGAIN, -1, -9}, false},
     {callback_call, {1}, true},
 };
 const answers clock_answers = {clock_look, {jumps_hours, jumps_a_little, stands_still}, false};
@@ -48,7 +50,7 @@ struct maker {
 
   void consider(const answers& a) {
     for (long n = 1; n <= made[static_cast<std::size_t>(a.of)]; ++n)
-      for (const int e : a.errors) single.push_back({a.of, e, n});
+      for (const int e : a.all) single.push_back({a.of, e, n});
   }
   const fault& any() { return single[d.below(single.size())]; }
   void add(how way, const fault& first, const fault& second = {}) {
@@ -56,7 +58,9 @@ struct maker {
   }
 };
 
-bool allowed(const answers& a, how way) { return way == how::every_nth || a.for_ever; }
+bool allowed(const answers& a, how way, int answer) {
+  return way == how::every_nth || a.for_ever || answer < 0;
+}
 
 }  // namespace
 
@@ -74,7 +78,7 @@ std::vector<plan> plans_for(const scenario& s, const call_counts& made, std::siz
   for (std::size_t i = 0; i < most / 4; ++i) m.add(how::two, m.any(), m.any());
   const auto several = [&](how way, const fault& f) {
     for (const answers& a : ways_to_fail)
-      if (a.of == f.what && allowed(a, way)) m.add(way, f);
+      if (a.of == f.what && allowed(a, way, f.answer)) m.add(way, f);
   };
   for (std::size_t i = 0; i < most / 8; ++i) {
     several(how::from_nth, m.any());
@@ -84,7 +88,7 @@ std::vector<plan> plans_for(const scenario& s, const call_counts& made, std::siz
   }
   // The detector of addresses cannot run a handler on every stack that there is.
   if (!s.cold && !everywhere::sanitized)
-    for (std::size_t i = 0; i < most / 64; ++i) m.add(how::signals, {0, 0, 8});
+    for (std::size_t i = 0; i < most / 64; ++i) m.add(how::signals, {signal_came, 0, 8});
   return m.plans;
 }
 

@@ -75,7 +75,7 @@ class sniper {
   explicit sniper(std::uint64_t seed) {
     for (const int sig : {SIGUSR1, SIGUSR2}) {
       struct sigaction a{};
-      a.sa_handler = [](int) { note_signal(); };
+      a.sa_handler = &note_signal;
       a.sa_flags = SA_ONSTACK | (sig == SIGUSR1 ? SA_RESTART : 0);
       sigaction(sig, &a, nullptr);
     }
@@ -163,6 +163,9 @@ void note_counts(board& b) {
     const long n = calls(k);
     b.calls.fetch_add(n, std::memory_order_relaxed);
     if (n > most.load(std::memory_order_relaxed)) most.store(n, std::memory_order_relaxed);
+    for (int p = 0; p < places; ++p)
+      b.by_answer[static_cast<std::size_t>(k)][static_cast<std::size_t>(p)] +=
+          faults(k, answer_at(p));
   }
 }
 
@@ -195,10 +198,10 @@ void play_all(const scenario& s, const std::vector<plan>& plans, board& b) {
     const plan& p = plans[i];
     b.at = i;
     std::snprintf(place, sizeof place, "%s %s", s.name, text_of(p).c_str());
-    const long faults = play(s, p);
-    b.faults += faults;
-    b.hit += faults != 0;
-    if (faults == 0 && p.way != how::none && p.way != how::signals) ++b.not_reached;
+    const long met = play(s, p);
+    b.faults += met;
+    b.hit += met != 0;
+    if (met == 0 && p.way != how::none && p.way != how::signals) ++b.not_reached;
     note_counts(b);
     if (!s.cold) expect_nothing_left(usual);
     if (i % 16 == 0) plain_use();

@@ -10,6 +10,9 @@
 
 namespace faults {
 
+// tally: how often a kind of call got an answer.
+using tally = std::array<std::array<std::atomic<long>, places>, kinds>;
+
 // board: what a child has done so far; in memory that it shares with its parent.
 struct board {
   std::atomic<std::size_t> at{0};  // the plan it is at
@@ -19,6 +22,7 @@ struct board {
   std::atomic<long> not_reached{0};  // plays whose fault did not come: fewer calls than counted
   std::atomic<long> calls{0};
   std::array<std::atomic<long>, kinds> most{};  // calls of a kind in one play
+  tally by_answer;                              // faults
 
   static board* make();  // lives as long as the process
 };

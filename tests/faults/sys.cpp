@@ -1,2 +1,2 @@
-// The seam as the library has it, with a clock that can be hooked; it comes before the library's when linked.
+// The seam as the library has it, with all its faults; it comes before the library's when linked.
 #include "base/sys.cpp"
