@@ -81,6 +81,7 @@ template <class T> class local {
   };
   template <class F> struct maker_of final : maker {
     explicit maker_of(F f) : initial(std::move(f)) {}
+    ~maker_of() noexcept override {}  // also if initial's may throw
     std::unique_ptr<box> make() const override { return std::make_unique<box>(initial); }
     F initial;
   };

@@ -218,6 +218,7 @@ class any_case {
   };
   template <class Case> struct model final : concept_t {
     explicit model(Case c) : case_(std::move(c)) {}
+    ~model() noexcept override {}  // also if a destructor in case_ may throw
     detail::select_case* prepare() override { return case_.prepare(); }
     void dropped() override { case_.dropped(); }
     void fired() override { case_.fired(); }

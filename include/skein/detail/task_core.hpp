@@ -46,7 +46,9 @@ void task_rethrow(task_core* c);
 chan_core* task_done(task_core* c);
 void task_release(task_core* c) noexcept;
 
+// What they hold is destroyed where nobody could catch; g++ 12 takes no "noexcept = default" at its word.
 template <class T> struct task_result : task_core {
+  ~task_result() noexcept override {}
   T take() { return std::move(*value); }
   std::optional<T> value;
 };
@@ -58,6 +60,7 @@ template <> struct task_result<void> : task_core {};
 
 template <class T, class F> struct task_model final : task_result<T> {
   template <class U> explicit task_model(U&& u) : f_(std::forward<U>(u)) {}
+  ~task_model() noexcept override {}
   void call() override {
     struct ender {
       std::optional<F>& f;
