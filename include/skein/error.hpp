@@ -1,5 +1,10 @@
 // What skein throws. Ordinary outcomes (closed, would block, time-out) are values; these are
 // misuse, or an end that the caller has to know about.
+//
+// What destructors throw reaches somebody only where a channel hands an element out: the receiver, or the sender
+// who gets it back. map and pool take no types whose destructors may throw. Otherwise skein destroys where nobody
+// could catch, and an exception ends the process: what goroutines, tasks and timers captured, values of contexts,
+// locals and singleflights, elements that are left in a channel.
 #pragma once
 
 #include <stdexcept>

@@ -26,8 +26,8 @@ namespace skein::inline SKEIN_ABI {
 // copyable; for large ones let it be a std::shared_ptr<const X>. What was replaced or erased is destroyed
 // later, once nobody can be looking at it: by a change to the map, at the latest by its end. Hash, Equal,
 // copies, comparisons and destructors run without any lock and may use the map. When one throws the map is
-// as it was, except that swap() and load_and_delete() copy what they return after the change. Nobody may
-// use the map while it is destroyed.
+// as it was, except that swap() and load_and_delete() copy what they return after the change, and
+// load_or_store() may move it then. Nobody may use the map while it is destroyed.
 template <class Key, class T, class Hash = std::hash<Key>, class Equal = std::equal_to<Key>>
 class map {
   static_assert(std::is_copy_constructible_v<T>, "a map gives out copies of its values");

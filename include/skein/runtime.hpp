@@ -22,7 +22,7 @@ namespace skein::inline SKEIN_ABI {
 
 enum class on_exit {
   stop,     // when the main function returns nothing else is resumed, as in Go
-  wait_all  // wait until every goroutine has ended
+  wait_all  // wait until every goroutine has ended; not after an exception of the main function
 };
 
 struct options {

@@ -92,31 +92,38 @@ void copies() {
 }
 
 // Time limits and contexts end a send or a receive, but never half of it.
-void limits() {
+template <class T> void limits() {
   books b;
   on(2, [&] {
     attempt([&] {
-      const skein::chan<note> c;
+      const skein::chan<T> c;
+      const auto take = [&b](auto receive) {
+        attempt([&] {
+          try {
+            if (auto v = receive()) b.received(v->value);
+          } catch (const thrown&) {
+            b.consumed();
+          }
+        });
+      };
       team t;
       std::atomic<bool> over{false};
       t.go([&] {
         for (int i = 0; i < 12; ++i)
           attempt([&] {
-            if (c.send_for(note{i}, 200us)) b.sent(i);
+            if (c.send_for(T{i}, 200us)) b.sent(i);
           });
         attempt([&] {
           auto [ctx, cancel] = skein::with_timeout(skein::background(), 300us);
-          if (c.send(ctx, note{20})) b.sent(20);
+          if (c.send(ctx, T{20})) b.sent(20);
         });
         over = true;
       });
       while (t.begun != 0 && !over) {
-        attempt([&] {
-          if (auto v = c.recv_for(100us)) b.received(v->value);
-        });
-        attempt([&] {
+        take([&] { return c.recv_for(100us); });
+        take([&] {
           auto [ctx, cancel] = skein::with_timeout(skein::background(), 100us);
-          if (auto v = c.recv(ctx)) b.received(v->value);
+          return c.recv(ctx);
         });
         skein::yield();
       }
@@ -124,9 +131,11 @@ void limits() {
     });
   });
   b.close();
+  if constexpr (std::is_same_v<T, parcel>)
+    require(parcel::live() == 0, "an element was not destroyed");
 }
 
-// Two directions in one select. What the case that fired throws has consumed its value.
+// Two directions in one select. What the case that fired throws has consumed its value, unless its handler had it.
 void select_2() {
   books b;
   on(2, [&] {
@@ -148,15 +157,25 @@ void select_2() {
       });
       skein::chan<parcel> from = feeds ? in : skein::chan<parcel>(skein::nil);
       int next = 32;
-      while (!from.is_nil() || (drains && next < 40)) try {
+      while (!from.is_nil() || (drains && next < 40)) {
+        bool handled = false;
+        try {
           const auto got = [&](std::optional<parcel> v) {
+            handled = true;
             v ? b.received(v->value) : void(from = skein::nil);
+            callback();
+          };
+          const auto gone = [&] {
+            handled = true;
+            b.sent(next++);
+            callback();
           };
           const skein::chan<note> to = drains && next < 40 ? out : skein::chan<note>(skein::nil);
-          skein::select(recv(from, got), send(to, note{next}, [&] { b.sent(next++); }));
+          skein::select(recv(from, got), send(to, note{next}, gone));
         } catch (const thrown&) {
-          b.consumed();
+          if (!handled) b.consumed();
         }
+      }
       out.close();
       t.wait();
     });
@@ -221,7 +240,8 @@ constexpr scenario all[] = {
     {"chan_parcels_kept", &traffic<parcel, 3>},
     {"chan_dropped", &dropped},
     {"chan_copies", &copies},
-    {"chan_limits", &limits, false, true},
+    {"chan_limits", &limits<note>, false, true},
+    {"chan_limits_parcels", &limits<parcel>, false, true},
     {"select_2", &select_2},
     {"select_20", &select_20},
     {"select_time", &select_time, false, true},

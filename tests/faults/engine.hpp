@@ -125,5 +125,7 @@ theme locks();
 theme jobs();
 theme outsides();
 theme files();
+theme bodies();
+theme throws();
 
 }  // namespace faults

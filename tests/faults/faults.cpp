@@ -43,7 +43,7 @@ struct totals {
 std::vector<scenario> chosen(const std::vector<std::string>& names) {
   std::vector<scenario> all;
   for (const theme& t :
-       {starts(), channels(), times(), locks(), jobs(), outsides(), files()})
+       {starts(), channels(), times(), locks(), jobs(), outsides(), files(), bodies(), throws()})
     all.insert(all.end(), t.first, t.first + t.count);
   if (names.empty()) return all;
   std::vector<scenario> some;

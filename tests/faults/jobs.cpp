@@ -6,34 +6,6 @@
 namespace faults {
 namespace {
 
-// job: a callable whose every function may throw. It counts its objects and its calls.
-class job {
- public:
-  explicit job(std::atomic<int>& runs) : runs_(&runs) { ++live_; }
-  job(const job& o) : runs_((callback(), o.runs_)) { ++live_; }
-  job(job&& o) : runs_((callback(), o.runs_)) { ++live_; }
-  ~job() { --live_; }
-  int operator()() const {
-    ++*runs_;
-    callback();
-    return 5;
-  }
-  static int live() { return live_; }
-
- private:
-  std::atomic<int>* runs_;
-  inline static std::atomic<int> live_{0};
-};
-// The same for those who do not take an exception: go(), wait_group.
-struct quiet_job : job {
-  using job::job;
-  void operator()() const {
-    attempt([&] { job::operator()(); });
-  }
-};
-
-void no_job_is_left() { require(job::live() == 0, "a callable was not destroyed"); }
-
 void closures() {
   on(2, [] {
     std::atomic<int> runs{0};

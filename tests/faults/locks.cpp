@@ -95,7 +95,7 @@ void conditions() {
         std::unique_lock hold(m);
         for (;;) {
           const bool waited = attempt([&] {
-            const auto ready = [&] { return items > 0 || closed; };
+            const auto ready = [&] { return callback(), items > 0 || closed; };
             if (k == 0)
               filled.wait_for(hold, 100us, ready);
             else
