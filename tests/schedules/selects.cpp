@@ -1,4 +1,5 @@
 // Select: one case fires, the others have no effect.
+#include <atomic>
 #include <optional>
 #include <vector>
 
@@ -55,7 +56,7 @@ constexpr scenario table[] = {
     {"select_both_ways_on_one_channel",
      [] {
        const chan<int> c;
-       int sent = 0;
+       std::atomic<int> sent = 0;
        const auto meet = [&] {
          if (select(send(c, 1), recv(c)) == 0) ++sent;
        };
@@ -65,7 +66,7 @@ constexpr scenario table[] = {
     {"select_ring_of_three",
      [] {
        const chan<int> c[3];
-       int sent = 0, received = 0;
+       std::atomic<int> sent = 0, received = 0;
        const auto pass = [&](int me) {
          return [&, me] {
            bool out = false, in = false;
@@ -124,7 +125,7 @@ constexpr scenario table[] = {
     {"select_closed_sender_throws_once",
      [] {
        const chan<int> c;
-       int thrown = 0, received = 0;
+       std::atomic<int> thrown = 0, received = 0;
        const auto send_one = [&] {
          try {
            select(send(c, 1));
@@ -138,7 +139,7 @@ constexpr scenario table[] = {
     {"select_with_a_default",
      [] {
        const chan<int> c;
-       int sent = 0, received = 0;
+       std::atomic<int> sent = 0, received = 0;
        const auto try_both = [&] {
          for (int i = 0; i < 3; ++i) {
            const int done = skein::try_select(send(c, 1), recv(c));
