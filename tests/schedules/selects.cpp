@@ -28,7 +28,8 @@ constexpr scenario table[] = {
     {"select_sends_one_of_two",
      [] {
        const chan<int> a, b;
-       int sent = -1, got = 0;
+       int sent = -1;
+       std::atomic<int> got = 0;
        together([&] { sent = select(send(a, 1), send(b, 2)); },
                 [&] { got += a.recv_for(1ms) ? 1 : 0; }, [&] { got += b.recv_for(1ms) ? 2 : 0; });
        require(got == sent + 1, "another case had an effect");

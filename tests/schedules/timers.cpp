@@ -80,7 +80,7 @@ constexpr scenario table[] = {
      }},
     {"after_func_reset_against_firing",
      [] {
-       const auto runs = std::make_shared<int>(0);
+       const auto runs = std::make_shared<std::atomic<int>>(0);
        auto t = skein::after_func(1ms, [runs] { ++*runs; });
        skein::sleep_for(1ms);
        const bool was_armed = t.reset(1ms);
