@@ -78,10 +78,13 @@ void simulation::note(std::uint32_t who, const act& a, const char* how) {
 
 void simulation::ready(goroutine* g) noexcept {
   if (current() != &worker_) base::fatal("a goroutine of a simulation was woken by another thread");
+  const bool fresh = (g->hold.load(std::memory_order_relaxed) & goroutine::fresh) != 0;
+  if (!fresh && g->state.load(std::memory_order_relaxed) == status::runnable)
+    base::fatal("a goroutine of a simulation was made ready twice");
   const sys::unseen own;
   g->state.store(status::runnable, std::memory_order_relaxed);
   info& i = info_of(g);
-  if ((g->hold.load(std::memory_order_relaxed) & goroutine::fresh) != 0) {
+  if (fresh) {
     i = {++started_, nullptr, {"", nullptr, nullptr}, steps_};
     note(i.number, {"is started", nullptr, g->site});
   }
