@@ -32,7 +32,7 @@ class latch {
   void count_down(std::ptrdiff_t n = 1) {
     counter_.change(-checked(n), "skein: a latch counted down below zero");
   }
-  bool try_wait() const noexcept { return counter_.is_zero(); }
+  bool try_wait() const noexcept { return counter_.try_wait(); }
 
   // wait() blocks until the count is zero. The timed and context forms return false when it is not
   // zero by then; count_down() is not taken back.

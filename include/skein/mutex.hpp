@@ -42,11 +42,13 @@ class mutex {
   [[nodiscard]] bool lock(const context& ctx) { return lock(detail::limit::by(ctx)); }
 
  private:
+  friend class condition_variable;
   bool lock(const detail::limit& l);
   bool take_free() noexcept;
   bool lock_slow(const detail::limit& l);
   void unlock_now();
-  void unlock_watched();
+  void unlock_simulated();
+  void unlock_to_wait();  // with the caller in a queue already: no point of a simulation
   void unlock_slow();
   void give_up();
   void settle_queue();

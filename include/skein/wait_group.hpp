@@ -71,6 +71,7 @@ class wait_group {
   friend class latch;
   void change(int n, const char* below_zero);
   bool wait(const detail::limit& l);
+  bool try_wait() noexcept;
   bool is_zero() noexcept;
 
   // counter in the high half, bit 0 set while the queue may hold waiters

@@ -135,23 +135,24 @@ struct unwatched_edges {
 #endif
 };
 
-// The others are followed by simulations as well (sched/sim_clocks.hpp).
-[[gnu::visibility("hidden")]] extern detail::atomic<std::uint32_t> edges_watched;  // by so many
+// The others are followed by simulations as well (sched/sim_clocks.hpp). The counter says how many simulations run
+// in the process: enough to keep everybody else off the cold path. watch_edge() tells the caller's own, if it has one.
+[[gnu::visibility("hidden")]] extern detail::atomic<std::uint32_t> simulations;
 void watch_edge(const void* at, bool release) noexcept;
-SKEIN_ALWAYS_INLINE bool are_edges_watched() noexcept {
+SKEIN_ALWAYS_INLINE bool any_simulation() noexcept {
 #if defined(SKEIN_MODEL)
   return false;  // one word less to explore
 #else
-  return edges_watched.load(std::memory_order_relaxed) != 0;
+  return simulations.load(std::memory_order_relaxed) != 0;
 #endif
 }
 struct edges {
   SKEIN_ALWAYS_INLINE static void release(const void* at) noexcept {
-    if (are_edges_watched()) [[unlikely]] watch_edge(at, true);
+    if (any_simulation()) [[unlikely]] watch_edge(at, true);
     unwatched_edges::release(at);
   }
   SKEIN_ALWAYS_INLINE static void acquire(const void* at) noexcept {
-    if (are_edges_watched()) [[unlikely]] watch_edge(at, false);
+    if (any_simulation()) [[unlikely]] watch_edge(at, false);
     unwatched_edges::acquire(at);
   }
 };

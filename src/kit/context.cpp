@@ -292,6 +292,7 @@ std::error_code context_err(const context_core* c) noexcept {
 }
 
 std::exception_ptr context_cause(const context_core* c) {
+  sched::show("context.cause", c);
   const context_core* e = ending_of(c);
   if (e == nullptr) return nullptr;
   e->lock.lock();
@@ -337,6 +338,7 @@ chan_core* context_done(context_core* c) {
 }
 
 std::uint64_t context_after(context_core* c, std::function<void()> f) {
+  sched::show("context.after_func", c);
   context_core* e = ending_of(c);
   if (e == nullptr) return 0;
   callbacks one;  // allocated before the lock

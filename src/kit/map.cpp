@@ -145,6 +145,7 @@ map_entry* map_core::update(map_pin& pin, const map_key& k, map_entry* (*decide)
 }
 
 void map_core::clear_bucket(map_pin& pin, table* t, std::size_t i) {
+  if (look(t->buckets[i]) != 0) sched::show("map.clear", this);
   std::uintptr_t w = look(t->buckets[i]);
   while ((w & frozen) == 0 && w != 0 && !replace(t->buckets[i], w, 0)) {
   }
@@ -240,7 +241,26 @@ void map_clear(map_core* c, map_pin& pin) {
   for (std::size_t i = 0; i < t->size(); ++i) c->clear_bucket(pin, t, i);
 }
 
+namespace {
+// shown: a visit that a simulation hears of before each entry, for others may come between two.
+struct shown {
+  map_core* core;
+  const void* site;
+  bool (*visit)(void*, const map_entry*);
+  void* self;
+  static bool step(void* p, const map_entry* e) {
+    const auto* s = static_cast<const shown*>(p);
+    sched::attend_simulated(sched::current(), {"map.for_each", s->core, s->site});
+    return s->visit(s->self, e);
+  }
+};
+}  // namespace
+
 void map_visit(map_core* c, const map_pin&, bool (*visit)(void*, const map_entry*), void* self) {
+  shown s{c, __builtin_return_address(0), visit, self};
+  if ((sched::current()->attention_word.load(std::memory_order_relaxed) &
+       sched::attention::simulated) != 0) [[unlikely]]
+    visit = &shown::step, self = &s;
   table* t = c->root.load(strict);
   for (std::size_t i = 0; i < t->size(); ++i)
     if (!visit_bucket(t, i, [&](map_entry* e) { return visit(self, e); })) return;

@@ -219,7 +219,7 @@ pool_node* pool_take(pool_core* c) noexcept {
 }
 
 void pool_put(pool_core* c, pool_node* n) noexcept {
-  arch::edge_release(n);
+  sched::show_release("pool.put", c, n);
   shard& s = own_shard(c);
   pool_node* list = nullptr;
   const bool mine = begin(s, list);
@@ -238,6 +238,7 @@ void pool_put(pool_core* c, pool_node* n) noexcept {
 }
 
 void pool_trim(pool_core* c) noexcept {
+  sched::show("pool.trim", c);
   bool again = false;
   pool_node* spare = collect(c, again);
   again = again || spare != nullptr;

@@ -42,27 +42,32 @@ rate_limiter::rate_limiter(double limit, std::size_t burst) noexcept
     : limit_(sane(limit)), burst_(burst), tokens_(static_cast<double>(burst)) {}
 
 double rate_limiter::limit() const noexcept {
+  sched::show("rate_limiter.limit", this);
   std::lock_guard hold(lock_);
   return limit_;
 }
 
 std::size_t rate_limiter::burst() const noexcept {
+  sched::show("rate_limiter.burst", this);
   std::lock_guard hold(lock_);
   return burst_;
 }
 
 double rate_limiter::tokens_at(time_point t) const noexcept {
+  sched::show("rate_limiter.tokens", this);
   std::lock_guard hold(lock_);
   return advanced(t);
 }
 
 void rate_limiter::set_limit_at(time_point t, double limit) noexcept {
+  sched::show("rate_limiter.set_limit", this);
   std::lock_guard hold(lock_);
   settle(t);
   limit_ = sane(limit);
 }
 
 void rate_limiter::set_burst_at(time_point t, std::size_t burst) noexcept {
+  sched::show("rate_limiter.set_burst", this);
   std::lock_guard hold(lock_);
   settle(t);
   burst_ = burst;
@@ -84,6 +89,7 @@ void rate_limiter::settle(time_point t) noexcept {
 // under the lock: of callers that bring moments out of order each would have the time between them flow twice.
 rate_limiter::reservation rate_limiter::take(const time_point* at, std::size_t n,
                                              const time_point* latest) noexcept {
+  sched::show("rate_limiter.take", this);
   reservation r;
   r.from_ = this;
   std::lock_guard hold(lock_);
@@ -130,6 +136,7 @@ duration rate_limiter::reservation::delay_from(time_point t) const noexcept {
 
 void rate_limiter::reservation::cancel_at(time_point t) noexcept {
   if (!ok_) return;
+  sched::show("rate_limiter.cancel", from_);
   std::lock_guard hold(from_->lock_);
   const double taken = static_cast<double>(std::exchange(tokens_, 0));
   if (taken == 0 || limit_ == unlimited || from_->limit_ == unlimited || act_ < t) return;

@@ -35,7 +35,7 @@ barrier_core::arrival barrier_core::arrive(std::ptrdiff_t n, std::ptrdiff_t drop
 }
 
 void barrier_core::begin_next() noexcept {
-  arch::edge_release(this);
+  sched::show_release("barrier.next_phase", this, this);
   waiters_.lock.lock();
   left_ = expected_;
   // Release pairs with the acquire of a wait() that need not take the lock.

@@ -153,14 +153,15 @@ SKEIN_NOINLINE void offer(chan_core* c, void* from, goroutine_list& ready) noexc
 
 namespace {
 
-// A single operation within a limit is a select of one case.
-chan_status limited(chan_core* c, void* slot, select_case::kind dir, const limit& l) {
+// A single operation within a limit is a select of one case, but goes by its own name.
+chan_status limited(chan_core* c, void* slot, select_case::kind dir, const limit& l, const sched::act& what) {
   select_case one;
   one.core = c;
   one.slot = slot;
   one.dir = dir;
   select_case* list[1] = {&one};
-  switch (select_cases(list, 1, l)) {
+  const bool asked = sched::current()->attention_word.load(std::memory_order_relaxed) != 0;
+  switch (asked ? select_attended(list, 1, l, what) : select_cases(list, 1, l)) {
     case 0: return one.closed ? chan_status::closed : chan_status::done;
     case timed_out: return chan_status::timeout;
     case was_canceled: return chan_status::canceled;
@@ -170,8 +171,12 @@ chan_status limited(chan_core* c, void* slot, select_case::kind dir, const limit
 
 }  // namespace
 
-chan_status chan_send(chan_core* c, void* from, const limit& l) { return limited(c, from, select_case::kind::send, l); }
-chan_status chan_recv(chan_core* c, void* to, const limit& l) { return limited(c, to, select_case::kind::recv, l); }
+chan_status chan_send(chan_core* c, void* from, const limit& l) {
+  return limited(c, from, select_case::kind::send, l, {"chan.send", c, __builtin_return_address(0)});
+}
+chan_status chan_recv(chan_core* c, void* to, const limit& l) {
+  return limited(c, to, select_case::kind::recv, l, {"chan.recv", c, __builtin_return_address(0)});
+}
 
 void chan_close(chan_core* c) {
   sched::attend_if_asked("chan.close", c);

@@ -20,6 +20,10 @@
 #include "sched/wait.hpp"
 #include "skein/detail/chan_core.hpp"
 
+namespace skein::inline SKEIN_ABI::sched {
+struct act;
+}
+
 namespace skein::inline SKEIN_ABI::detail {
 
 struct chan_core {
@@ -136,6 +140,9 @@ SKEIN_ALWAYS_INLINE chan_status try_recv_locked(chan_core* c, void* to, sched::w
 // offer() is a send that does not wait, for code that runs under a lock of the scheduler's floor: whom
 // it wakes goes to the list.
 void offer(chan_core* c, void* from, goroutine_list& ready) noexcept;
+
+// select_attended() is select_cases() where something is to be attended to first, under the name that `what` gives it.
+int select_attended(select_case* const* cases, std::size_t n, const limit& l, const sched::act& what);
 
 // A context's done channel, without a reference; null if it never ends. Made on demand: may throw.
 chan_core* context_done_core(context_core* c);

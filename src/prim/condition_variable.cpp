@@ -3,7 +3,8 @@
 // The waiter links its node while it still holds the mutex and unlocks it then. Whoever changes the
 // condition locks the mutex after that, so its notify finds the node; one that comes before the
 // waiter has parked makes it ready early, which park() allows for. Between the link and the park
-// the waiter runs no code that may switch: unlock() has no entry (attend).
+// the waiter runs no code that may switch: unlock_to_wait() has no entry (attend), and is no point of a
+// simulation.
 //
 // A notify claims the waiter it takes. One whose time or context was first cannot be claimed and is
 // passed over, so the notify goes to the next.
@@ -49,7 +50,7 @@ bool condition_variable::wait(std::unique_lock<mutex>& lock, const detail::limit
   b.link(waiters_);
   waiters_.lock.unlock();
   // If somebody has stolen the lock this is fatal: the frame is in the queue, nothing may leave it.
-  [m]() noexcept { m->unlock(); }();
+  [m]() noexcept { m->unlock_to_wait(); }();
   const bool notified = b.wait() == chan_status::done;
   if (notified) arch::edge_acquire(this);
   m->lock();

@@ -236,16 +236,16 @@ template <class Edges> SKEIN_ALWAYS_INLINE int select_any(select_case* const* ca
   }
 }
 
-SKEIN_COLD int select_attended(select_case* const* cases, std::size_t n, const limit& l, const void* site) {
-  sched::attend(sched::current(), {"select", nullptr, site});
+}  // namespace
+
+SKEIN_COLD int select_attended(select_case* const* cases, std::size_t n, const limit& l, const sched::act& what) {
+  sched::attend(sched::current(), what);
   return select_any<arch::edges>(cases, n, l);
 }
 
-}  // namespace
-
 SKEIN_NOINLINE int select_cases(select_case* const* cases, std::size_t n, const limit& l) {
   if (sched::current()->attention_word.load(std::memory_order_relaxed) != 0) [[unlikely]]
-    return select_attended(cases, n, l, __builtin_return_address(0));
+    return select_attended(cases, n, l, {"select", nullptr, __builtin_return_address(0)});
   return select_any<arch::unwatched_edges>(cases, n, l);
 }
 

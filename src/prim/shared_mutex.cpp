@@ -80,7 +80,6 @@ void shared_mutex::lock() {
   if (!lock_fast()) [[unlikely]] lock_slow(detail::limit::forever());
   arch::edge_acquire(this);
   arch::edge_acquire(&slots_);
-  sched::show("shared_mutex.locked", this);  // so that others meet it locked
 }
 
 // Acquire pairs with the release of each unlock.
@@ -115,7 +114,6 @@ bool shared_mutex::lock(const detail::limit& l) {
   if (!try_lock() && !lock_slow(l)) return false;
   arch::edge_acquire(this);
   arch::edge_acquire(&slots_);
-  sched::show("shared_mutex.locked", this);
   return true;
 }
 
@@ -140,7 +138,7 @@ bool shared_mutex::lock_slow(const detail::limit& l) {
 }
 
 void shared_mutex::unlock() {
-  arch::edge_release(this);
+  sched::show_release("shared_mutex.unlock", this, this);
   std::uint64_t s = state_.load(std::memory_order_relaxed);
   while ((s & slow) == 0) {
     if ((s & held) == 0) throw misuse("skein: unlock of unlocked shared_mutex");
@@ -165,7 +163,6 @@ void shared_mutex::lock_shared() {
     w = sched::current();
     if (!lock_shared_fast(w)) wait_shared();
     arch::edge_acquire(this);
-    sched::show("shared_mutex.shared", this);
     return;
   }
   if (!lock_shared_fast(w)) [[unlikely]] wait_shared();
@@ -232,7 +229,6 @@ bool shared_mutex::lock_shared(const detail::limit& l) {
   if (l.ctx != nullptr && prim::limit_guard::over({true, false, {}, l.ctx}, why)) return false;
   if (!lock_shared_fast(sched::current()) && !lock_shared_slow(l)) return false;
   arch::edge_acquire(this);
-  sched::show("shared_mutex.shared", this);
   return true;
 }
 
@@ -256,7 +252,7 @@ bool shared_mutex::lock_shared_slow(const detail::limit& l) {
 }
 
 void shared_mutex::unlock_shared() {
-  arch::edge_release(&slots_);
+  sched::show_release("shared_mutex.unlock_shared", this, &slots_);
   if ((state_.load(std::memory_order_relaxed) & biased) != 0) {
     sched::worker* w = sched::current();
     read_slot* slot = slots_.of(sched::enter(w));

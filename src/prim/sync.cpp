@@ -46,6 +46,11 @@ void wait_group::change(int n, const char* below_zero) {
   wake_all(waiters_);
 }
 
+bool wait_group::try_wait() noexcept {
+  sched::show("latch.try_wait", this);
+  return is_zero();
+}
+
 bool wait_group::is_zero() noexcept {
   if (state_.load(std::memory_order_acquire) != 0) return false;
   arch::edge_acquire(this);
@@ -97,7 +102,6 @@ void mutex::lock() {
     sched::attend(w, {"mutex.lock", this, __builtin_return_address(0)});
     if (!take_free()) lock_slow(detail::limit::forever());
     arch::edge_acquire(this);
-    sched::show("mutex.locked", this);  // so that others meet it locked
     return;
   }
   std::uint32_t free = 0;
@@ -125,7 +129,6 @@ bool mutex::lock(const detail::limit& l) {
   if (l.ctx != nullptr && prim::limit_guard::over({true, false, {}, l.ctx}, why)) return false;
   if (!take_free() && !lock_slow(l)) return false;
   arch::edge_acquire(this);
-  sched::show("mutex.locked", this);
   return true;
 }
 
@@ -138,12 +141,18 @@ SKEIN_ALWAYS_INLINE void mutex::unlock_now() {
 }
 
 void mutex::unlock() {
-  if (arch::are_edges_watched()) [[unlikely]] return unlock_watched();
+  if (arch::any_simulation()) [[unlikely]] return unlock_simulated();
   unlock_now();
 }
 
-SKEIN_COLD void mutex::unlock_watched() {
-  arch::watch_edge(this, true);
+// Jumped to, so the caller is unlock()'s; to ask there who that is would cost unlock() a frame.
+SKEIN_COLD void mutex::unlock_simulated() {
+  sched::release_simulated("mutex.unlock", this, this, __builtin_return_address(0));
+  unlock_now();
+}
+
+void mutex::unlock_to_wait() {
+  if (arch::any_simulation()) [[unlikely]] arch::watch_edge(this, true);
   unlock_now();
 }
 
@@ -266,7 +275,7 @@ once::turn once::begin(const detail::limit& l) {
 }
 
 void once::end() noexcept {
-  arch::edge_release(this);
+  sched::show_release("once.done", this, this);
   const std::uint32_t asked = sched::current()->attention_word.load(std::memory_order_relaxed);
   const bool simulated = (asked & sched::attention::simulated) != 0;
   waiters_.lock.lock();

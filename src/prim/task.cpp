@@ -40,7 +40,7 @@ bool run_if_waiting(task_core* c) noexcept {
       c->error = std::current_exception();
     }
   }
-  arch::edge_release(&c->state);
+  sched::show_release("task.ends", c, &c->state);
   finish(c, task_core::done);
   return true;
 }

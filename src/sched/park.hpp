@@ -53,6 +53,13 @@ SKEIN_ALWAYS_INLINE void show(const char* name, const void* object = nullptr) no
   if ((w->attention_word.load(std::memory_order_relaxed) & attention::simulated) != 0) [[unlikely]]
     attend_simulated(w, {name, object, __builtin_return_address(0)});
 }
+// show_release() is show() and then edge_release(), for the end of a hold. It looks at no attention word: where no
+// simulation runs it costs what the edge costs.
+void release_simulated(const char* name, const void* object, const void* at, const void* site) noexcept;
+SKEIN_ALWAYS_INLINE void show_release(const char* name, const void* object, const void* at) noexcept {
+  if (arch::any_simulation()) [[unlikely]] release_simulated(name, object, at, __builtin_return_address(0));
+  arch::unwatched_edges::release(at);
+}
 
 SKEIN_ALWAYS_INLINE goroutine* current_goroutine() noexcept { return current()->g; }
 SKEIN_ALWAYS_INLINE runtime_state* runtime_of(const goroutine* g) noexcept {

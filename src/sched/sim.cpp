@@ -15,7 +15,7 @@ namespace skein::inline SKEIN_ABI {
 
 namespace arch {
 
-detail::atomic<std::uint32_t> edges_watched{0};
+detail::atomic<std::uint32_t> simulations{0};
 
 void watch_edge(const void* at, bool release) noexcept {
   const sched::worker* w = sched::current();
@@ -78,10 +78,13 @@ void simulation::note(std::uint32_t who, const act& a, const char* how) {
 
 void simulation::ready(goroutine* g) noexcept {
   if (current() != &worker_) base::fatal("a goroutine of a simulation was woken by another thread");
+  const bool fresh = (g->hold.load(std::memory_order_relaxed) & goroutine::fresh) != 0;
+  if (!fresh && g->state.load(std::memory_order_relaxed) == status::runnable)
+    base::fatal("a goroutine of a simulation was made ready twice");
   const sys::unseen own;
   g->state.store(status::runnable, std::memory_order_relaxed);
   info& i = info_of(g);
-  if ((g->hold.load(std::memory_order_relaxed) & goroutine::fresh) != 0) {
+  if (fresh) {
     i = {++started_, nullptr, {"", nullptr, nullptr}, steps_};
     note(i.number, {"is started", nullptr, g->site});
   }
@@ -132,6 +135,14 @@ void simulation::point(worker* w, const act& a) noexcept {
 
 void attend_simulated(worker* w, const act& a) noexcept { w->rt->sim->point(w, a); }
 
+// The simulation that runs may be another thread's.
+void release_simulated(const char* name, const void* object, const void* at, const void* site) noexcept {
+  worker* w = current();
+  if ((w->attention_word.load(std::memory_order_relaxed) & attention::simulated) != 0)
+    attend_simulated(w, {name, object, site});
+  arch::watch_edge(at, true);
+}
+
 void simulation::parks(const goroutine* g) noexcept {
   const sys::unseen own;
   note(info_of(g).number, {detail::name(g->state.load(std::memory_order_relaxed)), nullptr, nullptr}, "waits: ");
@@ -153,7 +164,7 @@ void simulation::run_guarded(void* closure) {
   goroutine* g = current_goroutine();
   simulation* sim = runtime_of(g)->sim;
   g->run = sim->info_of(g).run;
-  if (arch::are_edges_watched()) arch::watch_edge(g, false);  // its start
+  arch::watch_edge(g, false);  // its start
   try {
     g->run(closure);
   } catch (goexit&) {
@@ -237,9 +248,15 @@ std::optional<std::string> simulation::run(const std::function<void()>& body, sc
   outcome how;
   {
     struct seat {  // this thread is the simulation's worker for the time
+      explicit seat(worker* own) noexcept : before(std::exchange(arch::skein_current_worker, own)) {
+        arch::simulations.fetch_add(1, std::memory_order_relaxed);
+      }
+      ~seat() {
+        arch::simulations.fetch_sub(1, std::memory_order_relaxed);
+        arch::skein_current_worker = before;
+      }
       worker* before;
-      ~seat() { arch::skein_current_worker = before; }
-    } s{std::exchange(arch::skein_current_worker, &worker_)};
+    } s(&worker_);
     simulation* self = this;
     goroutine* g = new_goroutine(rt_, {}, nullptr);
     g->run = &run_body;

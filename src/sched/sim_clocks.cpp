@@ -2,20 +2,11 @@
 
 #include <algorithm>
 
-#include "arch/context.hpp"
-
 namespace skein::inline SKEIN_ABI::sched {
-
-void clocks::start() {
-  if (started_) return;
-  started_ = true;
-  arch::edges_watched.fetch_add(1, std::memory_order_relaxed);
-}
 
 void clocks::stop() noexcept {
   if (!started_) return;
   started_ = false;
-  arch::edges_watched.fetch_sub(1, std::memory_order_relaxed);
   goroutines_.clear();
   edges_.clear();
 }

@@ -16,7 +16,7 @@ namespace skein::inline SKEIN_ABI::sched {
 class clocks {
  public:
   // Goroutines have numbers from 1 on; 0 is the scheduler, which fires timers and forgets after each.
-  void start();  // from here on edges count
+  void start() noexcept { started_ = true; }  // from here on edges count
   void stop() noexcept;
   void forget(std::uint32_t who) noexcept;
   void release(std::uint32_t who, const void* at);

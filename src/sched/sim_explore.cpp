@@ -24,7 +24,8 @@ class world {
   }
   world(const world&) = delete;
   world& operator=(const world&) = delete;
-  ~world() { drop_goroutines(rt_.get(), true); }
+  // There is no other thread, so nobody is on the way to wake somebody: whose wake is lost is not waited for.
+  ~world() { drop_goroutines(rt_.get(), false); }
 
   simulation& operator*() noexcept { return *sim_; }
   bool clean() const noexcept { return live_goroutines(rt_.get()) == 0 && rt_->outside_timers.next() == detail::never; }

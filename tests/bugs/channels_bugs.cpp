@@ -1,4 +1,5 @@
 // Channels: what is sent to whom, and who waits for whom.
+#include <atomic>
 #include <mutex>
 #include <optional>
 
@@ -110,10 +111,10 @@ constexpr bug table[] = {
      "somebody else's answer",
      [] {
        const chan<int> requests, replies;
-       bool mine = true;
+       std::atomic<bool> mine = true;
        const auto client = [&, replies](int n) {
          requests.send(n);
-         mine = replies.recv() == n && mine;
+         if (replies.recv() != n) mine = false;
        };
        const auto server = [=] {
          if (const auto n = requests.recv()) replies.send(*n);
@@ -127,11 +128,11 @@ constexpr bug table[] = {
          chan<int> reply;
        };
        const chan<request> requests;
-       bool mine = true;
+       std::atomic<bool> mine = true;
        const auto client = [&](int n) {
          const chan<int> reply;
          requests.send({n, reply});
-         mine = reply.recv() == n && mine;
+         if (reply.recv() != n) mine = false;
        };
        const auto server = [=] {
          if (const auto r = requests.recv()) r->reply.send(r->n);

@@ -51,7 +51,7 @@ struct one_place {
 // A descriptor from which packets are read.
 struct socket {
   skein::test::fake_fd fd;
-  int packets = 0;
+  std::atomic<int> packets = 0;
 
   void arrive() { ++packets, fd.set_readable(true); }
   bool read() {

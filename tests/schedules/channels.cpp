@@ -1,4 +1,5 @@
 // Channels: nothing lost, nothing twice, in order, whatever ends first.
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -63,7 +64,7 @@ constexpr scenario table[] = {
     {"chan_two_consumers_share",
      [] {
        const chan<int> c(1);
-       int sum = 0;
+       std::atomic<int> sum = 0;
        const auto consume = [&, c] {
          for (const int n : c) sum += n;
        };
@@ -76,7 +77,7 @@ constexpr scenario table[] = {
     {"chan_close_wakes_receivers",
      [] {
        const chan<int> c;
-       int values = 0;
+       std::atomic<int> values = 0;
        const auto receive = [&, c] { values += got(c); };
        together(receive, receive, receive, [=] { c.send(1), c.close(); });
        require(values == 1, "one value was sent");
@@ -84,7 +85,7 @@ constexpr scenario table[] = {
     {"chan_close_fails_senders",
      [] {
        const chan<int> c;
-       int sends = 0, receives = 0;
+       std::atomic<int> sends = 0, receives = 0;
        const auto send = [&, c] { sends += sent(c, 1); };
        together(send, send, send, [&, c] { receives += got(c), c.close(); });
        require(sends == 1 && receives == 1, "one value was received");
@@ -92,7 +93,7 @@ constexpr scenario table[] = {
     {"chan_close_keeps_the_buffer",
      [] {
        const chan<int> c(2);
-       int sends = 0, receives = 0;
+       std::atomic<int> sends = 0, receives = 0;
        const auto send = [&, c] { sends += sent(c, 1); };
        together(send, send, send, [=] { c.close(); });
        for ([[maybe_unused]] const int n : c) ++receives;
@@ -101,7 +102,7 @@ constexpr scenario table[] = {
     {"chan_try_forms_conserve",
      [] {
        const chan<int> c(1);
-       int sends = 0, receives = 0;
+       std::atomic<int> sends = 0, receives = 0;
        const auto send = [&, c] {
          for (int i = 0; i < 2; ++i) sends += c.try_send(i);
        };
@@ -114,7 +115,7 @@ constexpr scenario table[] = {
     {"chan_try_send_meets_a_receiver",
      [] {
        const chan<int> c;
-       int sends = 0, receives = 0;
+       std::atomic<int> sends = 0, receives = 0;
        together([&, c] { receives += c.recv_for(2ms).has_value(); },
                 [&, c] {
                   skein::sleep_for(1ms), sends += c.try_send(1), skein::sleep_for(1ms),
@@ -125,7 +126,7 @@ constexpr scenario table[] = {
     {"chan_timed_send_against_timed_recv",
      [] {
        const chan<std::unique_ptr<int>> c;
-       bool received = false;
+       std::atomic<bool> received = false;
        together(
            [&, c] {
              auto p = std::make_unique<int>(1);
@@ -159,7 +160,7 @@ constexpr scenario table[] = {
      [] {
        auto [ctx, cancel] = skein::with_cancel(skein::background());
        const chan<int> c;
-       int sends = 0, receives = 0;
+       std::atomic<int> sends = 0, receives = 0;
        together([&, c] { sends += c.send(ctx, 1); }, [&] { cancel(); },
                 [&, c] { receives += c.recv_for(1ms).has_value(); });
        require(sends == receives, "one side alone has done it");
@@ -168,7 +169,7 @@ constexpr scenario table[] = {
      [] {
        auto [ctx, cancel] = skein::with_cancel(skein::background());
        const chan<int> c;
-       int values = 0;
+       std::atomic<int> values = 0;
        together([&, c] { values += c.recv(ctx).has_value(); }, [&] { cancel(); },
                 [&, c] { values += c.recv_for(1ms).has_value(); },
                 [&, c] { values -= c.send_for(1, 1ms); });

@@ -1,4 +1,5 @@
 // Singleflight, rate limiter, pool, map, locals and descriptors.
+#include <atomic>
 #include <memory>
 #include <set>
 #include <stdexcept>
@@ -43,7 +44,7 @@ constexpr scenario table[] = {
     {"flight_failure_is_shared",
      [] {
        skein::singleflight<int, int> flights;
-       int runs = 0, failures = 0;
+       std::atomic<int> runs = 0, failures = 0;
        const auto call = [&] {
          try {
            static_cast<void>(flights.call(1, [&]() -> int {
@@ -126,7 +127,8 @@ constexpr scenario table[] = {
     {"map_first_store_wins",
      [] {
        skein::map<int, int> m;
-       int stored = 0, seen[2] = {};
+       std::atomic<int> stored = 0;
+       int seen[2] = {};
        const auto store = [&](int n) {
          return [&, n] {
            const auto [v, was] = m.load_or_store(1, n);
@@ -153,7 +155,7 @@ constexpr scenario table[] = {
      [] {
        skein::map<int, int> m;
        m.store(1, 7);
-       int erased = 0;
+       std::atomic<int> erased = 0;
        together([&] { erased += m.erase(1); }, [&] { erased += m.load_and_delete(1).has_value(); },
                 [&] { erased += m.compare_and_delete(1, 7); });
        require(erased == 1 && !m.contains(1), "erased twice");

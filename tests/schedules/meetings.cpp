@@ -31,7 +31,7 @@ constexpr scenario table[] = {
     {"wait_group_used_again",
      [] {
        skein::wait_group wg;
-       int done = 0;
+       std::atomic<int> done = 0;
        for (int round = 1; round <= 3; ++round) {
          for (int i = 0; i < 2; ++i) wg.go([&] { ++done; });
          wg.wait();
@@ -69,7 +69,7 @@ constexpr scenario table[] = {
      }},
     {"barrier_keeps_phases",
      [] {
-       int phase = 0, arrived = 0;
+       std::atomic<int> phase = 0, arrived = 0;
        skein::barrier step(3, [&]() noexcept { ++phase, arrived = 0; });
        const auto work = [&] {
          for (int i = 0; i < 3; ++i) {
@@ -84,7 +84,7 @@ constexpr scenario table[] = {
     {"barrier_some_leave",
      [] {
        skein::barrier step(3);
-       int after = 0;
+       std::atomic<int> after = 0;
        const auto stay = [&] {
          step.arrive_and_wait(), ++after, step.arrive_and_wait(), require(after == 2, "too early");
        };
@@ -162,7 +162,7 @@ constexpr scenario table[] = {
          skein::yield();
          throw std::runtime_error("no");
        });
-       int failures = 0;
+       std::atomic<int> failures = 0;
        const auto call = [&] {
          try {
            make();

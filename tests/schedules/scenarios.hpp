@@ -23,7 +23,8 @@ struct scenario {
 std::span<const scenario> channels();
 std::span<const scenario> selects();
 std::span<const scenario> locks();
-std::span<const scenario> meetings();  // wait groups, barriers, latches, once, waits on atomics
+std::span<const scenario> conditions();  // condition variables, semaphores
+std::span<const scenario> meetings();    // wait groups, barriers, latches, once, waits on atomics
 std::span<const scenario> timers();
 std::span<const scenario> contexts();
 std::span<const scenario> tasks();

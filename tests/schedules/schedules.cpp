@@ -35,8 +35,8 @@ struct tally {
 
 std::vector<scenario> chosen(const std::string& filter) {
   std::vector<scenario> all;
-  for (const auto theme :
-       {channels(), selects(), locks(), meetings(), timers(), contexts(), tasks(), kit()})
+  for (const auto theme : {channels(), selects(), locks(), conditions(), meetings(), timers(),
+                           contexts(), tasks(), kit()})
     for (const scenario& s : theme)
       if (everywhere::contains(s.name, filter)) all.push_back(s);
   if (all.empty()) throw std::invalid_argument("no scenario is called " + filter);

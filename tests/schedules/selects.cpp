@@ -1,4 +1,5 @@
 // Select: one case fires, the others have no effect.
+#include <atomic>
 #include <optional>
 #include <vector>
 
@@ -27,7 +28,8 @@ constexpr scenario table[] = {
     {"select_sends_one_of_two",
      [] {
        const chan<int> a, b;
-       int sent = -1, got = 0;
+       int sent = -1;
+       std::atomic<int> got = 0;
        together([&] { sent = select(send(a, 1), send(b, 2)); },
                 [&] { got += a.recv_for(1ms) ? 1 : 0; }, [&] { got += b.recv_for(1ms) ? 2 : 0; });
        require(got == sent + 1, "another case had an effect");
@@ -55,7 +57,7 @@ constexpr scenario table[] = {
     {"select_both_ways_on_one_channel",
      [] {
        const chan<int> c;
-       int sent = 0;
+       std::atomic<int> sent = 0;
        const auto meet = [&] {
          if (select(send(c, 1), recv(c)) == 0) ++sent;
        };
@@ -65,7 +67,7 @@ constexpr scenario table[] = {
     {"select_ring_of_three",
      [] {
        const chan<int> c[3];
-       int sent = 0, received = 0;
+       std::atomic<int> sent = 0, received = 0;
        const auto pass = [&](int me) {
          return [&, me] {
            bool out = false, in = false;
@@ -124,7 +126,7 @@ constexpr scenario table[] = {
     {"select_closed_sender_throws_once",
      [] {
        const chan<int> c;
-       int thrown = 0, received = 0;
+       std::atomic<int> thrown = 0, received = 0;
        const auto send_one = [&] {
          try {
            select(send(c, 1));
@@ -138,7 +140,7 @@ constexpr scenario table[] = {
     {"select_with_a_default",
      [] {
        const chan<int> c;
-       int sent = 0, received = 0;
+       std::atomic<int> sent = 0, received = 0;
        const auto try_both = [&] {
          for (int i = 0; i < 3; ++i) {
            const int done = skein::try_select(send(c, 1), recv(c));

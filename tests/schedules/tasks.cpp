@@ -1,4 +1,5 @@
 // Tasks, groups and loops: every result arrives once, every failure too.
+#include <atomic>
 #include <stdexcept>
 #include <vector>
 
@@ -107,7 +108,7 @@ constexpr scenario table[] = {
     {"group_first_failure_ends_the_others",
      [] {
        skein::task_group g((skein::background()));
-       int ended = 0;
+       std::atomic<int> ended = 0;
        for (int i = 0; i < 2; ++i) g.go([&] { g.context().done().recv(), ++ended; });
        g.go([] { fail(); });
        require(fails([&] { g.wait(); }) && ended == 2, "the failure is lost");
@@ -116,7 +117,7 @@ constexpr scenario table[] = {
      [] {
        skein::task_group g;
        g.set_limit(2);
-       int running = 0, ran = 0;
+       std::atomic<int> running = 0, ran = 0;
        for (int i = 0; i < 4; ++i)
          g.go([&] {
            require(++running <= 2, "more than the limit");
@@ -130,7 +131,7 @@ constexpr scenario table[] = {
      [] {
        skein::task_group g;
        g.set_limit(1);
-       int ran = 0;
+       std::atomic<int> ran = 0;
        g.go([&] { skein::sleep_for(1ms), ++ran; });
        const bool started = g.go_for(1ms, [&] { ++ran; });
        g.wait();
@@ -153,7 +154,7 @@ constexpr scenario table[] = {
     {"parallel_failure_ends_the_loop",
      [] {
        std::vector<int> input{1, 2, 3, 4};
-       int running = 0;
+       std::atomic<int> running = 0;
        const auto f = [&](int n) {
          ++running;
          skein::yield();
@@ -167,7 +168,7 @@ constexpr scenario table[] = {
     {"parallel_over_a_channel",
      [] {
        const skein::chan<int> jobs(1);
-       int sum = 0;
+       std::atomic<int> sum = 0;
        together(
            [=] {
              for (int i = 1; i <= 4; ++i) jobs.send(i);

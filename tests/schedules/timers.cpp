@@ -1,4 +1,5 @@
 // Time: exactly one of "stopped" and "fired", nothing stale, nothing early.
+#include <atomic>
 #include <memory>
 
 #include "schedules/scenarios.hpp"
@@ -46,7 +47,7 @@ constexpr scenario table[] = {
     {"timer_two_stop",
      [] {
        skein::timer t(1ms);
-       int stopped = 0;
+       std::atomic<int> stopped = 0;
        const auto stop = [&] { skein::sleep_for(1ms), stopped += t.stop(); };
        together(stop, stop);
        require(stopped <= 1, "stopped twice");
@@ -79,7 +80,7 @@ constexpr scenario table[] = {
      }},
     {"after_func_reset_against_firing",
      [] {
-       const auto runs = std::make_shared<int>(0);
+       const auto runs = std::make_shared<std::atomic<int>>(0);
        auto t = skein::after_func(1ms, [runs] { ++*runs; });
        skein::sleep_for(1ms);
        const bool was_armed = t.reset(1ms);

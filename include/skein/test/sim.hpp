@@ -17,10 +17,10 @@
 // makes it happen again, step by step the same, as long as the body depends on nothing but the
 // schedule: no other threads, no clock but skein::now(), no random numbers but from a fixed seed.
 //
-// The operations of skein are points where another goroutine may go on, so is point(). No points are unlock(),
-// putting back into a pool, and after_func of a context: what needs somebody to come between the operation
-// before them and them is not found without a point() there. Time is a number that moves to the next deadline
-// when nobody can run.
+// The operations of skein are points where another goroutine may go on, so is point(): before each takes effect,
+// the end of a lock's hold included. None are those that make something nobody else knows of yet, that read what
+// never changes or is the caller's own, and reports such as stats(). Time is a number that moves to the next
+// deadline when nobody can run.
 // Descriptors are fake_fd's (skein/test/fake_fd.hpp); blocking() and lock_os_thread() do nothing.
 //
 // In a test of GoogleTest: {.failed = [] { return ::testing::Test::HasFailure(); }}. The requirements of
