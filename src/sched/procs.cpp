@@ -26,7 +26,9 @@ int change_procs(runtime_state* rt, int n) {
   while (rt->made_procs.load(std::memory_order_relaxed) < n) {
     proc* p = add_proc(rt);
     p->retired.store(true, std::memory_order_relaxed);
+    rt->idle_lock.lock();  // the monitor sees it already (empty_idle_caches)
     p->out = true;
+    rt->idle_lock.unlock();
   }
   rt->idle_lock.lock();
   rt->procs.store(n, std::memory_order_release);
