@@ -17,9 +17,9 @@ namespace skein::inline SKEIN_ABI::detail {
 using namespace kit;
 
 namespace {
-constexpr std::size_t first_size = 8;
-constexpr std::size_t chunk = 16;     // buckets that a change to a growing map moves along
-constexpr std::uint32_t enough = 32;  // links and entries worth a look at the readers
+constexpr std::size_t first_size = shrunk<std::size_t>(8, 1);
+constexpr std::size_t chunk = shrunk<std::size_t>(16, 1);  // buckets that a change to a growing map moves along
+constexpr std::uint32_t enough = shrunk(32u, 2u);          // links and entries worth a look at the readers
 }  // namespace
 
 struct map_core {

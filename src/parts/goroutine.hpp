@@ -110,7 +110,7 @@ void free_blocks(goroutine_block* list) noexcept;
 // of any goroutine is found by its address.
 class goroutine_slab {
  public:
-  static constexpr std::size_t chunk_bytes = 64 * 1024;
+  static constexpr std::size_t chunk_bytes = shrunk<std::size_t>(64 * 1024, 1024);
   static constexpr std::size_t per_chunk = chunk_bytes / sizeof(goroutine) - 1;
 
   explicit goroutine_slab(runtime_state* owner) noexcept : owner_(owner) {}

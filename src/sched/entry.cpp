@@ -53,7 +53,7 @@ goroutine* new_goroutine(runtime_state* rt, const go_options& o, const void* sit
   goroutine* g = nullptr;
   proc* p = enter(w);
   if (p != nullptr && p->rt == rt) {
-    if (p->free_count == 0) p->free_count = rt->slab.take(p->free, 64);
+    if (p->free_count == 0) p->free_count = rt->slab.take(p->free, detail::shrunk(64, 2));
     g = take_cached(p);
     leave(w);
   } else {

@@ -93,7 +93,7 @@ struct alignas(64) proc {
   // Counters, read by others at any time. switches tells the monitor whether the processor moves.
   atomic<std::uint64_t> started{0}, ended{0}, parks{0}, steals{0}, switches{0};
 
-  static constexpr int most_free = 512;
+  static constexpr int most_free = detail::shrunk(512, 4);
   goroutine* free[most_free];  // goroutines to reuse, last used last
   detail::run_queue queue;
   detail::timers timers;

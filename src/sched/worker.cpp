@@ -305,7 +305,7 @@ bool ensure_stack(runtime_state* rt, proc* p, goroutine* g) noexcept {
   if ((g->hold.load(std::memory_order_relaxed) & goroutine::fresh) == 0) return true;
   if (p == nullptr || !give_stack(p, g)) {
     const bool cached = p != nullptr && g->stack_class == p->stack_class;
-    arch::stack* s = rt->stacks.take(g->stack_class, cached ? 32 : 1);
+    arch::stack* s = rt->stacks.take(g->stack_class, cached ? detail::shrunk(32, 2) : 1);
     if (s == nullptr) return false;
     if (rt->stacks.any_unguarded()) watch_canaries(rt);
     arch::stack* rest = s->next;
@@ -322,7 +322,7 @@ bool ensure_stack(runtime_state* rt, proc* p, goroutine* g) noexcept {
 }
 
 void put_stack(proc* p, arch::stack* s) noexcept {
-  constexpr std::uint32_t most = 128;
+  constexpr std::uint32_t most = detail::shrunk(128u, 4u);
   if (p->stack_count >= most) {
     // The older half goes to the pool. s is still being stood on, so it stays.
     arch::stack* keep = p->stacks;

@@ -128,6 +128,29 @@ MODEL(runtime, sleeps, mostly_random) {
       small(2));
 }
 
+// What blocks waits for a goroutine that is made ready while the processor is given away.
+MODEL(runtime, woken_while_blocking, mostly_random) {
+  model::no_deadlines();
+  const skein::chan<int> c;
+  std::atomic<bool> received{false};
+  const auto send = [&] { c.send(1); };
+  const auto run = [&] {
+    skein::run(
+        [&] {
+          skein::go([&] {
+            c.recv();
+            received.store(true, std::memory_order_release);
+          });
+          skein::yield();
+          skein::blocking([&] {
+            while (!received.load(std::memory_order_acquire)) skein::detail::cpu_relax();
+          });
+        },
+        small(1));
+  };
+  model::threads(send, run);
+}
+
 // The runtime ends with its last goroutine.
 MODEL(runtime, waits_for_all, mostly_random) {
   model::no_deadlines();
@@ -183,6 +206,21 @@ MODEL(runtime, more_processors, mostly_random) {
       },
       small(1));
   MODEL_CHECK(done[0] + done[1] == 2);
+}
+
+// One that is added while another worker goes round all of them, for work and for deadlines.
+MODEL(runtime, more_processors_while_others_steal, mostly_random) {
+  std::atomic<int> done{0};
+  skein::run(
+      [&] {
+        skein::wait_group wg;
+        for (int i = 0; i < 2; ++i) wg.go([&] { done.fetch_add(1, std::memory_order_relaxed); });
+        skein::procs(3);
+        skein::procs(1);
+        wg.wait();
+      },
+      small(2));
+  MODEL_CHECK(done.load(std::memory_order_relaxed) == 2);
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 
 #include "counting.hpp"
 #include "model.hpp"
-#include "sched/sched.hpp"
+#include "room.hpp"
 #include "skein/shared_mutex.hpp"
 
 namespace {
@@ -24,35 +24,10 @@ MODEL(shared_mutex, excludes) {
   MODEL_CHECK(n == 1 && seen[0] <= 1 && seen[1] <= 1);
 }
 
-// seat: a processor and the worker that holds it, for a thread that sits down; there is no scheduler.
-struct seat {
-  seat(skein::detail::runtime_state* rt, int id) : p(rt, id) {
-    w.rt = rt;
-    skein::sched::bind(&w, &p);
-    rt->all_procs[id].store(&p, std::memory_order_release);
-    rt->made_procs.store(id + 1, std::memory_order_release);
-  }
-  ~seat() { p.rt->made_procs.store(p.id, std::memory_order_relaxed); }
-  void sit() { skein::arch::skein_current_worker = &w; }
-  static void get_up() { skein::arch::skein_current_worker = nobody; }
-
-  skein::sched::proc p;
-  skein::sched::worker w;
-  static inline skein::sched::worker* nobody = nullptr;
-};
-
 struct biased {
   biased() {
-    skein::sched::probe_fences();
-    seat::nobody = skein::sched::current();
-    for (int i = 0; i < 2; ++i) seats[i] = std::make_unique<seat>(&rt, i);
-    seats[0]->sit();
+    const model::sitting here(r.seats[0]);
     bias();
-    seat::get_up();
-  }
-  ~biased() {
-    seats[1].reset();
-    seats[0].reset();
   }
   void bias() {
     for (int i = 0; i < 4; ++i) read();
@@ -68,8 +43,7 @@ struct biased {
     m->unlock();
   }
 
-  skein::detail::runtime_state rt{skein::options{}};
-  std::unique_ptr<seat> seats[2];
+  model::room r{2};
   std::unique_ptr<skein::shared_mutex> m = std::make_unique<skein::shared_mutex>();
   int n = 0;
   std::atomic<int> last{0};
@@ -78,10 +52,9 @@ struct biased {
 MODEL(shared_mutex, biased) {
   biased b;
   const auto reader = [&] {
-    b.seats[0]->sit();
+    const model::sitting here(b.r.seats[0]);
     b.read();
     b.read();
-    seat::get_up();
   };
   const auto writer = [&] { b.write(); };
   model::threads(reader, writer);
@@ -93,9 +66,8 @@ MODEL(shared_mutex, two_slots,
       {.preemptions = 2, .stale = 1, .searched = 20'000, .random = 20'000}) {
   biased b;
   const auto reader = [&](int i) {
-    b.seats[i]->sit();
+    const model::sitting here(b.r.seats[i]);
     b.bias();
-    seat::get_up();
   };
   const auto first = [&] { reader(0); };
   const auto second = [&] { reader(1); };
@@ -107,15 +79,15 @@ MODEL(shared_mutex, two_slots,
 // A reader may leave on another processor than it came on.
 MODEL(shared_mutex, leaves_elsewhere) {
   biased b;
-  b.seats[1]->sit();
-  b.bias();
-  b.m->lock_shared();
-  b.last = b.n;
-  seat::get_up();
+  {
+    const model::sitting here(b.r.seats[1]);
+    b.bias();
+    b.m->lock_shared();
+    b.last = b.n;
+  }
   const auto reader = [&] {
-    b.seats[0]->sit();
+    const model::sitting here(b.r.seats[0]);
     b.m->unlock_shared();
-    seat::get_up();
   };
   const auto writer = [&] { b.write(); };
   model::threads(reader, writer);
@@ -125,14 +97,14 @@ MODEL(shared_mutex, leaves_elsewhere) {
 // A writer that has seen the last reader leave may destroy the mutex.
 MODEL(shared_mutex, destroyed_behind_a_reader) {
   biased b;
-  b.seats[0]->sit();
-  b.m->lock_shared();
-  seat::get_up();
+  {
+    const model::sitting here(b.r.seats[0]);
+    b.m->lock_shared();
+  }
   skein::shared_mutex* m = b.m.release();
   const auto leave = [&] {
-    b.seats[0]->sit();
+    const model::sitting here(b.r.seats[0]);
     m->unlock_shared();
-    seat::get_up();
   };
   const auto destroy = [&] {
     m->lock();

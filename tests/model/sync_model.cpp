@@ -136,6 +136,18 @@ MODEL(wait_group, timed, {.preemptions = 2}, {"done", "timeout"}) {
   wg.wait();
 }
 
+// The group may go even while the one who released it is about to leave its queue.
+MODEL(wait_group, destroyed_after_a_timeout) {
+  auto wg = std::make_unique<skein::wait_group>();
+  wg->add();
+  skein::wait_group* const group = wg.get();
+  const auto work = [group] { group->done(); };
+  const int worker = model::start(work);
+  if (!wg->wait_for(1ms)) wg->wait();
+  wg.reset();
+  model::join(worker);
+}
+
 MODEL(once, runs_once) {
   skein::once o;
   int n = 0;

@@ -193,8 +193,13 @@ int __wrap_munmap(void* at, std::size_t n) {
   return model::memory::in_arena(at) ? 0 : __real_munmap(at, n);
 }
 int __real_madvise(void* at, std::size_t n, int advice);
+// Who gives pages back writes zeros to them: that races with whoever still uses them.
 int __wrap_madvise(void* at, std::size_t n, int advice) {
-  return only_active() ? 0 : __real_madvise(at, n, advice);
+  if (!only_active()) return __real_madvise(at, n, advice);
+  if (advice != MADV_DONTNEED) return 0;
+  const explorer::guard own;
+  the().plain(reinterpret_cast<std::uintptr_t>(at), n, true, PC);
+  return __real_madvise(at, n, advice);
 }
 int __real_mprotect(void* at, std::size_t n, int prot);
 int __wrap_mprotect(void* at, std::size_t n, int prot) {
