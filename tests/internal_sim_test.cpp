@@ -17,7 +17,8 @@ TEST(internal_sim, a_wake_that_is_lost_is_a_failure_like_others) {
   const auto what = everywhere::found([] {
     const auto queue = std::make_shared<wait_queue>();
     skein::go([queue] {
-      skein::prim::blocker b(limit::forever(), skein::sched::status::mutex);
+      const limit none = limit::forever();
+      skein::prim::blocker b(none, skein::sched::status::mutex);
       chan_status result;
       b.begin(result);
       queue->lock.lock();
