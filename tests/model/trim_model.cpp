@@ -74,13 +74,15 @@ MODEL(stacks, caches, long_ones) {
   const auto worker = [&](std::size_t i) {
     const model::sitting here(r.seats[i]);
     arch::stack* used[5];
-    for (arch::stack*& s : used) {
+    const auto take = [&](arch::stack*& s) {
       goroutine* g = r.fresh();
       MODEL_CHECK(sched::ensure_stack(&r.rt, here->p, g));
       s = static_cast<arch::stack*>(g->ctx.bx);
       use(s);
-    }
+    };
+    for (arch::stack*& s : used) take(s);
     for (arch::stack* s : used) sched::put_stack(here->p, s);
+    for (arch::stack*& s : used) take(s);
   };
   const auto first = [&] { worker(0); };
   const auto second = [&] { worker(1); };
