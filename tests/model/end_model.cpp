@@ -1,6 +1,6 @@
 // The end of a runtime against threads that are none of its own, which it waits for.
 #include "model.hpp"
-#include "room.hpp"
+#include "sched/sched.hpp"
 
 namespace {
 
@@ -12,21 +12,24 @@ constexpr model::effort long_ones{
 
 // A thread makes a processor while another one brings a goroutine that the end waits for.
 MODEL(end, processors_are_made_meanwhile, long_ones) {
-  model::room r(1);
-  r.end();
+  sched::probe_fences();
+  auto* rt = new skein::detail::runtime_state(skein::options{});
+  rt->procs.store(1, std::memory_order_relaxed);
+  sched::add_proc(rt);
   sched::waiter w(nullptr);
   w.try_claim(0);
-  skein::detail::goroutine* const g = r.fresh();
+  skein::detail::goroutine* const g = sched::new_goroutine(rt, skein::go_options{}, nullptr);
   g->run = nullptr;
   g->waiting = &w;
   g->state.store(status::chan_recv, std::memory_order_relaxed);
-  r.rt.outsiders.store(1, std::memory_order_relaxed);
+  rt->outsiders.store(1, std::memory_order_relaxed);
+  sched::begin_stop(rt);  // so no worker is started any more
   const auto make = [&] {
-    sched::change_procs(&r.rt, 2);
-    sched::leave_runtime(&r.rt);
+    sched::change_procs(rt, 2);
+    sched::leave_runtime(rt);
   };
   const auto bring = [&] { sched::ready_slow(g); };
-  const auto end = [&] { sched::drop_goroutines(&r.rt, true); };
+  const auto end = [&] { sched::destroy_runtime(rt); };
   model::threads(make, bring, end);
 }
 

@@ -82,6 +82,7 @@ MODEL(idle, finds_nobody_to_wake, three) {
 void deadline() {
   house h(2, 1);
   h.rt.io.open();
+  h.rt.poll_until.store(0, std::memory_order_relaxed);  // as after an earlier sleep
   skein::detail::timer t{};
   const auto add = [&] {
     const model::sitting here(h.seats[0]);
@@ -102,17 +103,22 @@ MODEL(idle, deadline_against_poller_without_membarrier, three) {
 }
 
 // Processors are made while others look at all of them.
-MODEL(procs, made_while_others_look, {.preemptions = 2, .stale = 2}) {
-  house h(1);
+constexpr model::effort one{.preemptions = 1, .stale = 1};
+
+MODEL(procs, made_while_others_look_for_work, one) {
+  house h(1, 1);
   const auto make = [&] { sched::change_procs(&h.rt, 2); };
-  const auto look = [&] {
-    sched::work_anywhere(&h.rt);
-    sched::nobody_holds(&h.rt);
-    sched::next_deadline(&h.rt);
-    sched::live_goroutines(&h.rt);
-  };
-  model::threads(make, look);
-  h.check();
+  const auto work = [&] { MODEL_CHECK(!sched::work_anywhere(&h.rt)); };
+  const auto deadline = [&] { MODEL_CHECK(sched::next_deadline(&h.rt) == skein::detail::never); };
+  model::threads(make, work, deadline);
+}
+
+MODEL(procs, made_while_others_count, one) {
+  house h(1, 1);
+  const auto make = [&] { sched::change_procs(&h.rt, 2); };
+  const auto holders = [&] { MODEL_CHECK(sched::nobody_holds(&h.rt)); };
+  const auto goroutines = [&] { MODEL_CHECK(sched::live_goroutines(&h.rt) == 0); };
+  model::threads(make, holders, goroutines);
 }
 
 }  // namespace

@@ -32,7 +32,8 @@ struct slot : model::room {
   goroutine* all[3];
 };
 
-MODEL(lifo, pushed_out_and_stolen, {.preemptions = 3}) {
+MODEL(lifo, pushed_out_and_stolen,
+      {.preemptions = 3, .stale = 1, .searched = 20'000, .random = 10'000}) {
   slot s;
   int taken = 0, stolen = 0;
   const auto owner = [&] {

@@ -17,7 +17,7 @@ namespace {
 
 constexpr const char* usage = R"(usage: model_tests [OPTION…]
   --list              names the bodies, PART/NAME
-  --only A,B          only bodies whose names begin with A or B
+  --only A,B          only the bodies A and B; PART/ stands for all of a part
   --share X           X times the executions (default 1)
   --seed N            where random executions begin (default 1)
   --replay CHOICES    one execution of one body, with its trace
@@ -95,7 +95,7 @@ settings parse(int argc, char** argv) {
 bool wanted(const settings& s, const std::string& name) {
   if (s.only.empty()) return true;
   for (const std::string& o : s.only)
-    if (name.starts_with(o)) return true;
+    if (name == o || (o.ends_with('/') && name.starts_with(o))) return true;
   return false;
 }
 

@@ -6,6 +6,7 @@
 #include "model.hpp"
 #include "room.hpp"
 #include "sched/registry.hpp"
+#include "sched/trim.hpp"
 #include "skein/time.hpp"
 
 namespace {
@@ -20,24 +21,23 @@ void await(skein::detail::atomic<std::uint32_t>& word) {
   while (word.load(std::memory_order_acquire) == 0) skein::sys::futex_wait(word, 0, nullptr);
 }
 
-// It goes to sleep while all are idle, and wakes with whoever takes a processor: it is needed when that one
-// computes without an end. (There is a deadline somewhere, so it does not ask whether all are asleep.)
+// It goes to sleep while all are idle and no stack is left to trim, and wakes with whoever takes a processor:
+// it is needed when that one computes without an end. Here it ends as soon as it is awake. (There is a deadline
+// somewhere, so it does not ask whether all are asleep.)
 MODEL(monitor, wakes_with_the_others, ticks) {
   model::room r(1, 1);
+  sched::trim_pause_ns.store(0, std::memory_order_relaxed);
   skein::detail::timer t{};
   r.rt.outside_timers.add(&t, std::int64_t{10'000'000'000'000});
   r.rt.polling = sched::poll_phase::sleeping;
   sched::runtimes().first = &r.rt;
   const auto monitor = [&] { sched::run_monitor(&r.rt); };
-  const auto compute = [&] {
-    skein::sleep_for(5ms);
-    sched::proc* p = sched::take_idle_proc(&r.rt);
-    sched::bind(&r.seats[0].w, p);
-    p->lifo.store(r.fresh(), std::memory_order_relaxed);
-    await(r.sleeper.wake);
-    r.end();
+  const auto take = [&] {
+    skein::sleep_for(20ms);
+    MODEL_CHECK(sched::take_idle_proc(&r.rt) != nullptr);
+    r.rt.stopping.store(true, std::memory_order_release);
   };
-  model::threads(monitor, compute);
+  model::threads(monitor, take);
   r.rt.outside_timers.remove(&t);
 }
 

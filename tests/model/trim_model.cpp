@@ -74,34 +74,47 @@ MODEL(stacks, caches, long_ones) {
   const auto worker = [&](std::size_t i) {
     const model::sitting here(r.seats[i]);
     arch::stack* used[5];
-    for (arch::stack*& s : used) {
+    const auto take = [&](arch::stack*& s) {
       goroutine* g = r.fresh();
       MODEL_CHECK(sched::ensure_stack(&r.rt, here->p, g));
       s = static_cast<arch::stack*>(g->ctx.bx);
       use(s);
-    }
+    };
+    for (arch::stack*& s : used) take(s);
     for (arch::stack* s : used) sched::put_stack(here->p, s);
+    for (arch::stack*& s : used) take(s);
   };
   const auto first = [&] { worker(0); };
   const auto second = [&] { worker(1); };
   model::threads(first, second);
 }
 
-// trimming: the monitor goes round once or twice.
-auto trimming(model::room& r, int steps) {
-  return [&r, steps] {
+// monitor: goes round step by step.
+class monitor {
+ public:
+  explicit monitor(model::room& r) : trim_(&r.rt) {
     sched::trim_pause_ns.store(0, std::memory_order_relaxed);
-    sched::trimmer trim(&r.rt);
-    std::int64_t now = 1;
-    for (int i = 0; i < steps; ++i) trim.step(++now);
-  };
+  }
+  void steps(int n) {
+    while (n-- > 0) trim_.step(++now_);
+  }
+
+ private:
+  sched::trimmer trim_;
+  std::int64_t now_ = 0;
+};
+auto trimming(model::room& r, int steps) {
+  return [&r, steps] { monitor(r).steps(steps); };
 }
-constexpr int round = 7;
+constexpr int round = 7;       // with one step in vain
+constexpr int until_trim = 3;  // steps of a round before that one
 
 // parked: a goroutine, and what a worker does that takes it from a queue: it runs, uses its stack, and parks.
 struct parked : model::room {
-  parked() : room(1), s(rt.stacks.take(0, 1)), g(fresh()) {
+  explicit parked(std::size_t unused) : room(1), s(rt.stacks.take(0, 1)), g(fresh()) {
     sched::set_stack(g, s);
+    sp = s->limit() + unused;
+    g->ctx.sp = sp;
     g->hold.store(0, std::memory_order_relaxed);
     g->state.store(status::chan_recv, std::memory_order_relaxed);
   }
@@ -113,6 +126,7 @@ struct parked : model::room {
     sched::begin_run(&here->w, g);
     sched::leave(&here->w);
     use(s);
+    g->ctx.sp = sp;
     g->state.store(status::chan_recv, std::memory_order_relaxed);
     sched::enter(&here->w);
     sched::release_held(g);
@@ -121,10 +135,11 @@ struct parked : model::room {
 
   arch::stack* s;
   goroutine* g;
+  char* sp;
 };
 
-void runs_meanwhile() {
-  parked r;
+void runs_meanwhile(std::size_t unused) {
+  parked r(unused);
   const auto worker = [&] {
     r.run();
     r.run();
@@ -132,10 +147,23 @@ void runs_meanwhile() {
   };
   model::threads(worker, trimming(r, round));
 }
-MODEL(trim, runs_meanwhile, long_ones) { runs_meanwhile(); }
+constexpr std::size_t much = 48 * 1024;
+MODEL(trim, runs_meanwhile, long_ones) { runs_meanwhile(much); }
 MODEL(trim, runs_meanwhile_without_membarrier, long_ones) {
   model::asymmetric_fences(false);
-  runs_meanwhile();
+  runs_meanwhile(much);
+}
+// Of this one nothing can be given back.
+MODEL(trim, runs_meanwhile_and_needs_its_stack, long_ones) { runs_meanwhile(0); }
+
+// One that was marked in peace begins to run while the monitor gives its pages back.
+MODEL(trim, begins_to_run) {
+  parked r(much);
+  monitor m(r);
+  m.steps(until_trim);
+  const auto worker = [&] { r.run(); };
+  const auto trim = [&] { m.steps(1); };
+  model::threads(worker, trim);
 }
 
 // The stacks that wait with an idle processor go to the pool, unless a worker takes the processor first.
@@ -159,7 +187,7 @@ MODEL(trim, empties_the_cache_of_an_idle_processor, long_ones) {
 }
 
 // Processors that are made meanwhile.
-MODEL(trim, while_processors_are_made, long_ones) {
+MODEL(trim, while_processors_are_made, {.preemptions = 1, .stale = 1}) {
   model::room r(1);
   const auto make = [&] { sched::change_procs(&r.rt, 2); };
   model::threads(make, trimming(r, round));
