@@ -131,7 +131,7 @@ void play_scenario(const scenario& s, const options_given& o, totals& t) {
     call_counts made{};
     for (std::size_t k = 0; k < made.size(); ++k) made[k] = b->most[k];
     if (r.hangs + r.losses == 0)
-      plans = plans_for(s, made, o.plays != 0 ? o.plays : everywhere::scaled(800), o.seed);
+      plans = plans_for(s, made, o.plays != 0 ? o.plays : everywhere::scaled(500), o.seed);
   }
   if (!plans.empty()) r = play_in_children(s, plans, *b);
   const double seconds = seconds_since(begin);
