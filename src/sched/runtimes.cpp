@@ -252,9 +252,11 @@ void note_arrived(runtime_state* rt) noexcept {
     while (p->batch.left() != 0) note(p->batch.pop());
     while (goroutine* g = p->queue.pop()) note(g);
   }
+  rt->idle_lock.lock();  // an outsider may be starting a last worker
   for (worker* w = rt->all_workers; w != nullptr; w = w->next_all)
     for (goroutine** g : {&w->picked, &w->given_g})
       if (*g != nullptr) note(std::exchange(*g, nullptr));
+  rt->idle_lock.unlock();
 }
 
 // Has somebody claimed the wait of a parked goroutine? If not, nobody will any more.

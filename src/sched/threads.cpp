@@ -145,6 +145,12 @@ bool new_worker(runtime_state* rt, proc* p, bool spinning, goroutine* first) noe
   if (!full) ++rt->threads;
   const auto number = static_cast<int>(rt->threads);
   worker* w = std::exchange(rt->spare_worker, nullptr);
+  // Under the lock: an end that comes behind it waits for the thread, one that came before it is seen by it.
+  const auto begins = [&] {
+    w->picked = first;
+    rt->live_threads.fetch_add(1, std::memory_order_relaxed);
+  };
+  if (w != nullptr) begins();
   rt->idle_lock.unlock();
   if (full) {
     base::begin_report();
@@ -167,6 +173,7 @@ bool new_worker(runtime_state* rt, proc* p, bool spinning, goroutine* first) noe
     rt->idle_lock.lock();
     w->next_all = rt->all_workers;
     rt->all_workers = w;
+    begins();
     if (rt->stopping.load(std::memory_order_relaxed)) w->attention_word.fetch_or(attention::stop);
     if (rt->canaries.load(std::memory_order_relaxed)) w->attention_word.fetch_or(attention::canary);
     if (stacks_watched()) w->attention_word.fetch_or(attention::watch);
@@ -177,20 +184,17 @@ bool new_worker(runtime_state* rt, proc* p, bool spinning, goroutine* first) noe
   w->random = base::rng(rt->number * 1024 + static_cast<std::uint64_t>(number));
   w->in_runtime.store(1, std::memory_order_relaxed);
   w->spinning = spinning;
-  w->picked = first;
   bind(w, p);
-  rt->live_threads.fetch_add(1, std::memory_order_relaxed);
   known_threads(1);
   if (start_thread(&w->thread, &worker_thread, w) == 0) return true;
-  rt->live_threads.fetch_sub(1, std::memory_order_relaxed);
-  known_threads(-1);
   unbind(w, p);
   w->spinning = false;
-  w->picked = nullptr;
   rt->idle_lock.lock();
+  w->picked = nullptr;
   --rt->threads;
   rt->spare_worker = w;  // not freed: the monitor may be looking at it
   rt->idle_lock.unlock();
+  note_thread_end(rt);
   return false;
 }
 

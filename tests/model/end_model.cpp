@@ -33,4 +33,24 @@ MODEL(end, processors_are_made_meanwhile, long_ones) {
   model::threads(make, bring, end);
 }
 
+// A thread starts a goroutine, and for it the last worker.
+MODEL(end, worker_is_started_meanwhile, long_ones) {
+  sched::probe_fences();
+  skein::options o;
+  o.stop_grace = std::chrono::hours(1'000);
+  auto* rt = new skein::detail::runtime_state(o);
+  rt->io.open();
+  rt->stack_class = 0;
+  rt->procs.store(1, std::memory_order_relaxed);
+  sched::release_proc(sched::add_proc(rt));
+  rt->outsiders.store(1, std::memory_order_relaxed);
+  const auto start = [&] {
+    const std::uint64_t none = 0;
+    skein::detail::go_bytes({}, [](void*) {}, &none, sizeof none, rt);
+    sched::leave_runtime(rt);
+  };
+  const auto end = [&] { sched::destroy_runtime(rt); };
+  model::threads(start, end);
+}
+
 }  // namespace
