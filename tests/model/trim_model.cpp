@@ -27,36 +27,29 @@ void borrow(arch::stack_pool& pool, int cls) {
   pool.put(cls, list);
 }
 
+void borrow_twice(arch::stack_pool& pool) {
+  borrow(pool, 0);
+  borrow(pool, 0);
+}
+
+void trim_twice(arch::stack_pool& pool) {
+  for (int i = 0; i < 2; ++i) {
+    pool.age();
+    pool.release(8);
+  }
+}
+
 MODEL(stacks, pool, long_ones) {
   arch::stack_pool pool;
-  const auto user = [&] {
-    borrow(pool, 0);
-    borrow(pool, 0);
-  };
-  const auto trim = [&] {
-    for (int i = 0; i < 2; ++i) {
-      pool.age();
-      pool.release(8);
-    }
-  };
-  model::threads(user, user, trim);
+  const auto user = [&] { borrow_twice(pool); };
+  model::threads(user, user, [&] { trim_twice(pool); });
 }
 
 // The ones without a guard have their canary again when their pages have been given back.
 MODEL(stacks, pool_of_unguarded, long_ones) {
   arch::stack_pool pool;
   pool.use_mprotect(0);
-  const auto user = [&] {
-    borrow(pool, 0);
-    borrow(pool, 0);
-  };
-  const auto trim = [&] {
-    for (int i = 0; i < 2; ++i) {
-      pool.age();
-      pool.release(8);
-    }
-  };
-  model::threads(user, trim);
+  model::threads([&] { borrow_twice(pool); }, [&] { trim_twice(pool); });
 }
 
 // find() looks at regions that another thread is making, and at its own stack among them.
