@@ -83,7 +83,8 @@ bool wait_group::wait(const detail::limit& l) {
 // mutex
 //
 //   state_    meaning                              changed by
-//   locked    somebody holds it                    lock: CAS; unlock: fetch_sub; hand-over keeps it
+//   locked    somebody holds it                    lock: CAS; unlock: CAS, or under the queue's lock;
+//                                                  hand-over keeps it
 //   waiting   the queue is not empty               under the queue's lock
 //   starving  hand over instead of letting those   under the queue's lock
 //             who run compete
