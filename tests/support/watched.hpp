@@ -50,6 +50,15 @@ inline skein::options procs(int n) {
   return o;
 }
 
+// on_procs is for suites that run on 1, 2, 4 and 8 processors; its in_runtime() runs the body as a main goroutine in a
+// child.
+class on_procs : public ::testing::TestWithParam<int> {
+ protected:
+  template <class F> static void in_runtime(F body) {
+    run([&] { skein::run(body, procs(GetParam())); });
+  }
+};
+
 // compute() keeps the thread busy without entering the runtime.
 inline void compute(std::chrono::nanoseconds d) {
   const auto until = std::chrono::steady_clock::now() + d;
