@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -26,7 +25,6 @@ constexpr const char* usage =
 
 constexpr std::size_t rounds = 7;
 constexpr double round_seconds = 0.3;
-constexpr int footprint_attempts = 20;
 
 struct settings {
   std::string only;  // between commas
@@ -95,15 +93,12 @@ template <class F> auto in_child(F f) {
 }
 
 figure measure(const footprint& f) {
-  for (int i = 0; i < footprint_attempts; ++i) {
-    const auto bytes = in_child([&] {
-      std::optional<double> b;
-      on_runtime(1, [&] { b = f.bytes(); });
-      return b;
-    });
-    if (bytes) return {*bytes, *bytes, *bytes};
-  }
-  throw std::runtime_error(std::string(f.name) + " was disturbed again and again");
+  const double bytes = in_child([&] {
+    double b = 0;
+    on_runtime(1, [&] { b = f.bytes(); });
+    return b;
+  });
+  return {bytes, bytes, bytes};
 }
 
 void report(const settings& s, const char* name, const char* what, const char* unit, std::size_t n,

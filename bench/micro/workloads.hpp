@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 
 // workload: run(n) does n operations on the main goroutine of a fresh runtime.
@@ -14,11 +13,11 @@ struct workload {
 };
 
 // footprint: bytes() is the memory one of very many goroutines takes, measured on main in a fresh
-// process. Nothing: it was disturbed, and is to be tried again.
+// process.
 struct footprint {
   const char* name;
   const char* goroutine;
-  std::optional<double> (*bytes)();
+  double (*bytes)();
 };
 
 std::span<const workload> workloads();
