@@ -56,7 +56,7 @@ void explorer::run_once(const body& b) {
   mutexes_.clear();
   events_.clear();
   failure_.clear();
-  steps_ = tickets_ = idle_rounds_ = 0;
+  steps_ = accesses_ = tickets_ = idle_rounds_ = 0;
   now_ = 1'000'000'000;
   leap_ = 0;
   deadlines_ = true;

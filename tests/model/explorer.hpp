@@ -169,7 +169,7 @@ class explorer {
   thread* current_ = nullptr;
   bool inside_ = true;
   skein::arch::context outer_;
-  std::uint64_t steps_ = 0, tickets_ = 0, idle_rounds_ = 0;
+  std::uint64_t steps_ = 0, accesses_ = 0, tickets_ = 0, idle_rounds_ = 0;
   std::int64_t now_ = 0;
   std::int64_t leap_ = 0;
   bool deadlines_ = true;

@@ -328,6 +328,12 @@ MODEL(litmus, locks_crosswise, everything, {}, "livelock") {
   };
   model::threads(one, other);
 }
+MODEL(litmus, a_list_that_bites_its_tail, everything, {}, "livelock") {
+  struct node {
+    node* next;
+  } n{&n};
+  for (node* at = &n; at != nullptr; at = at->next) asm volatile("" : : "m"(n) : "memory");
+}
 MODEL(litmus, check, everything, {}, "check failed") { MODEL_CHECK(false); }
 
 }  // namespace

@@ -9,6 +9,8 @@
 namespace model {
 namespace {
 
+constexpr std::uint64_t most_accesses = 1'000'000;  // of one execution, other than atomic ones
+
 std::uint64_t cut(std::uint64_t v, std::uint32_t bytes) noexcept {
   return bytes == 8 ? v : v & ((std::uint64_t{1} << (8 * bytes)) - 1);
 }
@@ -163,6 +165,7 @@ void explorer::membarrier(std::uint32_t pc) {
 }
 
 void explorer::plain(std::uintptr_t a, std::size_t bytes, bool write, std::uint32_t pc) {
+  if (++accesses_ > most_accesses) fail("livelock: a loop without an atomic operation does not end");
   memory_.plain(*current_, a, bytes, write, pc);
 }
 
