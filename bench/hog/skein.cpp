@@ -61,6 +61,10 @@ constexpr scenario scenarios[] = {
 };
 
 void report(const scenario& s, std::vector<double>& waits, std::uint64_t threads) {
+  if (waits.empty()) {
+    std::printf("%-22s nobody came to run\n", s.name);
+    return;
+  }
   std::sort(waits.begin(), waits.end());
   const auto at = [&](double share) { return waits[static_cast<std::size_t>(share * static_cast<double>(waits.size() - 1))]; };
   std::printf("%-22s %8.2f %8.2f %8.2f %8.2f   %8zu  %7llu\n", s.name, at(0.5), at(0.99), at(0.999), at(1), waits.size(),
