@@ -194,7 +194,7 @@ bool new_worker(runtime_state* rt, proc* p, bool spinning, goroutine* first) noe
   --rt->threads;
   rt->spare_worker = w;  // not freed: the monitor may be looking at it
   rt->idle_lock.unlock();
-  note_thread_end(rt);
+  note_thread_end(rt);  // rt stays: the caller is one of its threads, an outsider or its maker
   return false;
 }
 
