@@ -2,7 +2,7 @@
 // test runs in a child under a watchdog that dumps.
 #include <unistd.h>
 
-#include <atomic>
+#include <cstdint>
 #include <string>
 #include <thread>
 
